@@ -1,0 +1,47 @@
+# Every target that needs Python makes .venv first, and installs again only when one of $(INSTALL_INPUTS) has changed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL_INPUTS := setup.py pyproject.toml constraints.txt build_tools/pillow.py
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# setuptools and pybind11 in the isolated environments where pip builds: the same versions as everywhere.
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv install demo test lint bench bench-launch clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+install: .venv/installed ## make .venv and install gen-dist into it, editable
+
+venv: install
+
+.venv/installed: $(INSTALL_INPUTS)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "creating .venv"; rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@echo "installing (minutes the first time: torch, ray, and Pillow-SIMD from source)"
+	@$(BIN)/python -m pip install -qq -c constraints.txt pip setuptools
+	@pillow=$$($(BIN)/python build_tools/pillow.py) \
+	  && GEN_DIST_PILLOW=$$pillow $(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install ## train a VAE, then a DCGAN, on the bundled pictures with two workers
+	@$(BIN)/python -m gen_dist.launch.demo
+
+test: install ## run the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: install ## ruff (check and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: install ## run every short benchmark
+	@$(BIN)/python -m benchmarks
+
+bench-launch: install ## time from process start to the first step, beside Ray Train
+	@$(BIN)/python -m benchmarks.launch
+
+clean: ## remove .venv and everything that was built; runs stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,138 @@
+"""The Ray cluster of a run: one started here and ended with the run, or a running one that is joined."""
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from gen_dist.cluster.placement import Node
+from gen_dist.errors import UserError
+
+MEGABYTE = 1_000_000
+
+
+@contextmanager
+def ray_cluster(address: str | None, cpus: int, object_store_mb: int) -> Iterator[None]:
+    """Connected to the cluster at `address`, or to one started on this machine; leaves nothing behind.
+
+    Raises:
+        UserError: an address of an unsupported kind, or where no cluster answers.
+    """
+    if address is None:
+        with local_cluster(cpus, object_store_mb):
+            yield
+    else:
+        with joined_cluster(address):
+            yield
+
+
+@contextmanager
+def local_cluster(cpus: int, object_store_mb: int) -> Iterator[None]:
+    if "ray" in sys.modules:
+        raise RuntimeError("ray is imported already: it reads whether to ask for a token at that moment only")
+    # Ray listens on every interface even here, so it must ask for a token.
+    environment = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="gd-")  # short: Ray puts Unix sockets deep below it
+    try:
+        ray.init(
+            num_cpus=cpus, include_dashboard=False, object_store_memory=object_store_mb * MEGABYTE, _temp_dir=folder,
+            log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
+        )  # fmt: skip
+        silence_raylet()
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def joined_cluster(address: str) -> Iterator[None]:
+    check_address(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--address {address}: no Ray cluster answers there, or it refused the token ({reason}); "
+            "start one with 'ray start --head' and set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it was started with"
+        ) from None
+    silence_raylet()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Refuse what cannot work before Ray spends a minute on it.
+
+    Raises:
+        UserError: a ray:// address, a malformed one, or one where nothing listens.
+    """
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--address {address}: Ray Client addresses are not supported; run 'gen-dist train' on a node of the "
+            "cluster with --address HOST:PORT, or hand it over with 'ray job submit'"
+        )
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UserError(f"--address {address}: must be HOST:PORT of a Ray head node, such as 192.0.2.1:6379, or auto")
+    try:
+        with suppress(TimeoutError), socket.create_connection((host, int(port)), timeout=5):
+            return
+        raise UserError(f"--address {address}: no answer within 5 s; is the Ray head node running there?")
+    except OSError as error:
+        raise UserError(
+            f"--address {address}: {error.strerror or error}; is the Ray head node running there?"
+        ) from None
+
+
+def silence_raylet() -> None:
+    """Ray prints a paragraph for each dead worker, and has no setting for it; the supervisor says it in one line."""
+    import ray._private.worker
+
+    ray._private.worker.print_to_stdstream = lambda data, *args, **kwargs: None
+
+
+def list_nodes() -> list[Node]:
+    """The living nodes of the connected cluster, this machine first, then by address."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    nodes = [
+        Node(
+            n["NodeID"], n["NodeManagerHostname"], n["NodeManagerAddress"],
+            int(n["Resources"].get("CPU", 0)), int(n["Resources"].get("GPU", 0)),
+        )
+        for n in ray.nodes() if n["Alive"]
+    ]  # fmt: skip
+    return sorted(nodes, key=lambda node: (node.node_id != here, node.address, node.node_id))
+
+
+def own_address(address: str | None) -> str:
+    """Where workers reach this process: loopback where all of them are on this machine."""
+    import ray
+
+    return ray.util.get_node_ip_address() if address else "127.0.0.1"

@@ -1,0 +1,113 @@
+"""The actor: one process that trains. Everything it has to tell is fetched by the supervisor with `poll`."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import ray
+import torch.distributed as dist
+
+from gen_dist.cluster.faults import inject_faults
+from gen_dist.cluster.network import choose_interface
+from gen_dist.cluster.source import source_hash
+from gen_dist.data.pack import Pack
+from gen_dist.data.source import locate_pack
+from gen_dist.engine.hardware import Hardware, detect_hardware
+from gen_dist.events import Event, Message
+from gen_dist.training import Assignment, train
+
+MOST_WAITING_EVENTS = 64  # then training waits for the supervisor
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a worker is and what it has."""
+
+    host: str
+    address: str
+    pid: int
+    source: str
+    hardware: Hardware
+    data_hash: str
+
+
+@dataclass(frozen=True)
+class Rendezvous:
+    """Where the ranks of a generation meet."""
+
+    address: str
+    port: int
+    generation: int
+    timeout_seconds: float
+
+    @property
+    def is_local(self) -> bool:
+        return self.address.startswith("127.")
+
+
+class TrainWorker:
+    """Ray makes an actor of it, with a few threads: `run` keeps one busy, the others answer."""
+
+    def __init__(self) -> None:
+        self.where = "start-up"
+        self.events: queue.Queue[Event] = queue.Queue(MOST_WAITING_EVENTS)
+        self.stop = threading.Event()
+
+    def identify(self, data_path: str, pack: Path) -> Identity:
+        """Also opens the data, so that a node without it is named before anything starts."""
+        self.pack = locate_pack(data_path, pack)
+        data_hash = Pack.open(self.pack).content_hash
+        address = ray.util.get_node_ip_address()
+        return Identity(socket.gethostname(), address, os.getpid(), source_hash(), detect_hardware(), data_hash)
+
+    def run(self, assignment: Assignment, rendezvous: Rendezvous) -> int:
+        """Train; returns the number of finished steps."""
+        if assignment.ownership.workers > 1:
+            self.where = "rendezvous"
+            self.meet(assignment, rendezvous)
+        assignment = replace(assignment, pack=self.pack)
+        try:
+            return train(assignment, self.events.put, self.stop.is_set, inject_faults(assignment.rank, self.note))
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+    def meet(self, assignment: Assignment, rendezvous: Rendezvous) -> None:
+        """Join the process group of this generation."""
+        own = rendezvous.address if rendezvous.is_local else ray.util.get_node_ip_address()
+        interface = choose_interface(own)
+        self.events.put(Message(f"rank {assignment.rank} on {socket.gethostname()} uses interface {interface} ({own})"))
+        timeout = timedelta(seconds=rendezvous.timeout_seconds)
+        store = dist.TCPStore(rendezvous.address, rendezvous.port, is_master=False, timeout=timeout)
+        dist.init_process_group(
+            "nccl" if assignment.config.train.device == "cuda" else "gloo",
+            store=dist.PrefixStore(f"generation-{rendezvous.generation}", store),
+            rank=assignment.rank,
+            world_size=assignment.ownership.workers,
+            timeout=timeout,
+        )
+
+    def note(self, where: object) -> None:
+        self.where = str(where)
+
+    def poll(self, seconds: float) -> tuple[str, list[Event]]:
+        """What the worker is doing, and the events since the last call; waits up to `seconds` for the first one."""
+        events: list[Event] = []
+        deadline = time.monotonic() + seconds
+        try:
+            while True:
+                left = deadline - time.monotonic()
+                events.append(self.events.get(timeout=left) if left > 0 and not events else self.events.get_nowait())
+        except queue.Empty:
+            return self.where, events
+
+    def request_stop(self) -> None:
+        """Finish the step in progress, together with all others, and end."""
+        self.stop.set()

@@ -1,0 +1,47 @@
+"""The `ddp` reducer: torch DistributedDataParallel around one module per phase."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from gen_dist.engine.program import PhaseProgram
+from gen_dist.engine.reducer import Work
+
+
+class DDPReducer:
+    """Unequal contiguous ranges are weighted correctly: DDP averages over W ranks, the loss is scaled by W / batch."""
+
+    def __init__(self) -> None:
+        self.world_size = dist.get_world_size()
+        self.wrapped: dict[str, DistributedDataParallel] = {}
+
+    def accumulate(self, program: PhaseProgram, work: Work, extra: Tensor, batch_size: int) -> Tensor:
+        wrapped = self.wrap(program)
+        scale = self.world_size / batch_size
+        numbers: list[Tensor] = []
+        with wrapped.no_sync():  # forward too: DDP decides in forward whether this backward will reduce
+            for microbatch, draws in work[:-1]:
+                loss, vector = wrapped(microbatch, draws)
+                (loss * scale).backward()
+                numbers.append(vector)
+        loss, vector = wrapped(*work[-1])
+        (loss * scale).backward()
+        numbers.append(vector)
+        return self.sum(torch.cat((torch.stack(numbers).sum(0), extra)))
+
+    def wrap(self, program: PhaseProgram) -> DistributedDataParallel:
+        name = program.phase.name
+        if name not in self.wrapped:
+            # Ranks start from the same state, and our norm layers' buffers are reduced by the engine.
+            self.wrapped[name] = DistributedDataParallel(
+                program, init_sync=False, forward_sync_buffers=False, gradient_as_bucket_view=True
+            )
+        return self.wrapped[name]
+
+    def sum(self, numbers: Tensor) -> Tensor:
+        dist.all_reduce(numbers)
+        return numbers
+
+    def close(self) -> None:
+        self.wrapped.clear()

@@ -1,0 +1,58 @@
+"""One phase as one torch module: forward(microbatch, draws) -> (loss to minimise, numbers to reduce).
+
+Only the trained modules are registered, so that parameters() and DistributedDataParallel see just these.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gen_dist.data.loader import Microbatch
+from gen_dist.draws import SampleDraws
+from gen_dist.models.layers import take_statistics
+from gen_dist.objectives.base import Phase
+
+
+class PhaseProgram(nn.Module):
+    def __init__(self, phase: Phase, modules: Mapping[str, nn.Module], device: torch.device, precision: str) -> None:
+        super().__init__()
+        self.phase = phase
+        self.trained = nn.ModuleDict({name: modules[name] for name in phase.trains})
+        self.others = {"all": modules}  # inside a dict, so that torch does not register them
+        self.device, self.autocast = device, precision == "bf16"
+        self.loss_names: list[str] = []
+        self.statistics_sizes: dict[str, list[int]] = {}
+
+    def forward(self, microbatch: Microbatch, draws: SampleDraws) -> tuple[Tensor, Tensor]:
+        """The loss summed over the microbatch, and one float64 vector: all losses, then batch-norm statistics."""
+        modules = self.others["all"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            losses = self.phase.loss(modules, microbatch, draws)
+        self.loss_names = list(losses)
+        numbers = [torch.stack([value.detach().double() for value in losses.values()])]
+        for name, module in modules.items():
+            taken = take_statistics(module)
+            if name in self.trained:
+                self.statistics_sizes[name] = [len(vector) for vector in taken]
+                numbers += taken
+        return losses[self.phase.minimises], torch.cat(numbers)
+
+    def parameters_of(self, name: str) -> list[nn.Parameter]:
+        return list(self.trained[name].parameters())
+
+    def unpack(self, numbers: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
+        """Split a summed vector back into (losses, statistics by module)."""
+        losses, rest = numbers[: len(self.loss_names)], numbers[len(self.loss_names) :]
+        statistics: dict[str, list[Tensor]] = {}
+        for name in self.phase.trains:
+            sizes = self.statistics_sizes[name]
+            statistics[name] = list(rest[: sum(sizes)].split(sizes)) if sizes else []
+            rest = rest[sum(sizes) :]
+        return losses, statistics
+
+
+def freeze_all_but(modules: Mapping[str, nn.Module], trained: tuple[str, ...]) -> None:
+    """Others get no weight gradients: in the G phase that saves a third of D's backward, and its traffic."""
+    for name, module in modules.items():
+        module.requires_grad_(name in trained)

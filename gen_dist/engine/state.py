@@ -1,0 +1,176 @@
+"""All that is needed to go on: weights, optimisers, EMA, step. To and from bytes, without pickle."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from gen_dist.config import RunConfig
+from gen_dist.errors import UserError
+from gen_dist.models.build import Modules, build_modules
+
+FORMAT = 1
+WEIGHTS, EMA, OPTIMIZER, STATE = "weights.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
+
+
+class State:
+    """`step` counts finished steps. Every rank holds the whole state."""
+
+    def __init__(
+        self, modules: Modules, optimizers: dict[str, Adam], ema: Modules, ema_decay: float, step: int = 0
+    ) -> None:
+        self.modules, self.optimizers, self.ema, self.ema_decay, self.step = modules, optimizers, ema, ema_decay, step
+
+    @classmethod
+    def create(cls, config: RunConfig, channels: int, shown: tuple[str, ...], device: torch.device) -> "State":
+        """The state before the first step: depends on the configuration only."""
+        modules = build_modules(config, channels, device)
+        ema = {name: copy.deepcopy(modules[name]).eval() for name in shown} if config.train.ema_decay else {}
+        for module in ema.values():
+            module.requires_grad_(False)
+        optimizers = {name: build_optimizer(config, name, module) for name, module in modules.items()}
+        return cls(modules, optimizers, ema, config.train.ema_decay)
+
+    @property
+    def showing(self) -> Modules:
+        """The modules that make pictures: averaged ones where there are any."""
+        return {**self.modules, **self.ema}
+
+    @torch.no_grad()
+    def average(self, name: str) -> None:
+        """One EMA step towards module `name`; buffers are copied. Early steps average over fewer."""
+        if name not in self.ema:
+            return
+        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.ema[name].parameters()), list(self.modules[name].parameters()), 1 - decay)
+        for average, buffer in zip(self.ema[name].buffers(), self.modules[name].buffers(), strict=True):
+            average.copy_(buffer)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """File name to tensor name to tensor: the state itself, not a copy."""
+        optimizer = {
+            f"{name}.{key}.{slot}": value
+            for name, adam in self.optimizers.items()
+            for key, parameter in self.modules[name].named_parameters()
+            for slot, value in adam.state.get(parameter, {}).items()
+        }
+        return {WEIGHTS: flatten_modules(self.modules), EMA: flatten_modules(self.ema), OPTIMIZER: optimizer}
+
+    def hash(self) -> str:
+        """SHA-256 over the names, shapes and bytes of all tensors, and the step."""
+        digest = hashlib.sha256(f"step {self.step}".encode())
+        for file, tensors in sorted(self.tensors().items()):
+            for name, tensor in sorted(tensors.items()):
+                digest.update(f"{file} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(contiguous(tensor).reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def to_files(self, facts: Mapping[str, Any]) -> dict[str, bytes]:
+        """A checkpoint: file name to content. `facts` are added to the JSON."""
+        files = {file: save({k: contiguous(v) for k, v in t.items()}) for file, t in self.tensors().items()}
+        state = {"format": FORMAT, "step": self.step, "hash": self.hash(), **facts}
+        return {**files, STATE: (json.dumps(state, indent=1, sort_keys=True) + "\n").encode()}
+
+    def load_files(self, files: Mapping[str, bytes]) -> None:
+        """Become the state that `files` hold.
+
+        Raises:
+            UserError: a file is missing or corrupt, or holds other tensors than this model's.
+        """
+        step = read_facts(files)["step"]
+        tensors = {file: read_tensors(file, files) for file in (WEIGHTS, EMA, OPTIMIZER)}
+        self.create_optimizer_slots(tensors[OPTIMIZER])
+        own = self.tensors()
+        for file in own:
+            check_tensors(file, tensors[file], own[file])
+        for file in own:
+            copy_tensors(tensors[file], own[file])
+        self.step = step
+
+    def load_weights(self, files: Mapping[str, bytes]) -> None:
+        """Take weights and buffers only: the start of a new run."""
+        saved, own = read_tensors(WEIGHTS, files), flatten_modules(self.modules)
+        check_tensors(WEIGHTS, saved, own)
+        copy_tensors(saved, own)
+        for name, average in self.ema.items():
+            average.load_state_dict(self.modules[name].state_dict())
+
+    def create_optimizer_slots(self, saved: Mapping[str, Tensor]) -> None:
+        """Adam creates its tensors at its first step; create those that `saved` has values for."""
+        for name, adam in self.optimizers.items():
+            for key, parameter in self.modules[name].named_parameters():
+                if f"{name}.{key}.step" in saved:
+                    adam.state[parameter] = {
+                        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                        "exp_avg": torch.zeros_like(parameter),
+                        "exp_avg_sq": torch.zeros_like(parameter),
+                    }
+
+
+def build_optimizer(config: RunConfig, name: str, module: nn.Module) -> Adam:
+    settings = config.optimizer
+    rate = settings.learning_rate
+    if name == "discriminator" and settings.discriminator_learning_rate is not None:
+        rate = settings.discriminator_learning_rate
+    return Adam(module.parameters(), lr=rate, betas=(settings.beta1, settings.beta2), fused=True)
+
+
+def flatten_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+
+
+def contiguous(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()
+
+
+def read_facts(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The JSON part of a checkpoint.
+
+    Raises:
+        UserError: missing, not JSON, or of another format.
+    """
+    try:
+        facts = json.loads(files[STATE])
+        known = facts["format"] == FORMAT and isinstance(facts["step"], int)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"checkpoint file {STATE}: missing or corrupt; use an older checkpoint") from None
+    if not known:
+        raise UserError(f"checkpoint file {STATE}: format {facts['format']!r}; this version reads format {FORMAT}")
+    return facts
+
+
+def read_tensors(file: str, files: Mapping[str, bytes]) -> dict[str, Tensor]:
+    try:
+        return load(files[file])
+    except (KeyError, ValueError, SafetensorError):
+        raise UserError(f"checkpoint file {file}: missing or corrupt; use an older checkpoint") from None
+
+
+def check_tensors(file: str, saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse another model's tensors, naming the first that does not fit.
+
+    Raises:
+        UserError: names or shapes differ.
+    """
+    for name in sorted(saved.keys() ^ own.keys()):
+        where = "has no" if name in own else "has an unknown"
+        raise UserError(f"checkpoint file {file}: {where} tensor '{name}'; it belongs to another model")
+    for name, tensor in own.items():
+        if saved[name].shape != tensor.shape:
+            raise UserError(
+                f"checkpoint file {file}: tensor '{name}' has shape {list(saved[name].shape)}, "
+                f"this model needs {list(tensor.shape)}; it belongs to another model"
+            )
+
+
+@torch.no_grad()
+def copy_tensors(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    for name, tensor in own.items():
+        tensor.copy_(saved[name])

@@ -1,0 +1,12 @@
+"""Errors that reach the user."""
+
+
+class UserError(Exception):
+    """Bad input. The command line prints the message as one line and exits with code 2.
+
+    The message names the thing, the value, what is allowed and what to do.
+    """
+
+
+class RunError(Exception):
+    """A run failed after it had started. Printed as one message, exit code 1."""

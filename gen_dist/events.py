@@ -1,0 +1,45 @@
+"""What a training process tells the recorder. Plain values, so that they travel through Ray as they are."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One committed step. `step` counts finished steps (the first is 1).
+
+    `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix.
+    """
+
+    step: int
+    losses: dict[str, float]
+    perf: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images to show: uint8, shape (rows * columns, H, W, C), row by row."""
+
+    step: int
+    kind: str  # "samples" or "reconstructions"
+    images: np.ndarray
+    columns: int
+
+
+@dataclass(frozen=True)
+class CheckpointReady:
+    """The whole state after `step`: file name to content, e.g. `weights.safetensors`, `state.json`."""
+
+    step: int
+    files: dict[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line for the log and the terminal."""
+
+    text: str
+
+
+Event = StepDone | Pictures | CheckpointReady | Message

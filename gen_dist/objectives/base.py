@@ -1,0 +1,60 @@
+"""What is trained: an objective asks for phases, a phase turns a microbatch into summed losses.
+
+Data flow: microbatch + draws + modules -> losses summed over its samples. Nothing here knows of workers or optimisers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from gen_dist.data.loader import Microbatch
+from gen_dist.draws import SampleDraws
+
+Losses = dict[str, Tensor]
+Loss = Callable[[Mapping[str, nn.Module], Microbatch, SampleDraws], Losses]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One reduce and one optimiser step.
+
+    Attributes:
+        trains: names of the modules whose weights change.
+        read: which of the step's real batches it sees; None for none.
+        minimises: name of the loss whose gradient is taken.
+        loss: returns scalars summed over the microbatch's samples; all of them are recorded.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    read: int | None
+    minimises: str
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A finished phase of the current step and its losses, averaged over the global batch."""
+
+    phase: str
+    losses: dict[str, float]
+
+
+class Objective(Protocol):
+    reads_per_step: int  # real batches a step consumes
+    pixel_range: tuple[float, float]  # what the images of a microbatch are scaled to
+    shown: tuple[str, ...]  # modules that make pictures; the ones that EMA averages
+
+    def next_phase(self, committed: Sequence[Committed]) -> Phase | None:
+        """The phase to do next, or None when the step is done. Depends on globally reduced numbers only."""
+        ...
+
+    def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
+        """One image for each of the draws' positions, (N, C, H, W) in `pixel_range`. Modules are in eval mode."""
+        ...
+
+    def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
+        """The images after encoding and decoding, or None where the model cannot."""
+        ...

@@ -1,0 +1,156 @@
+"""From a preset's name or a YAML file, plus key=value overrides, to a RunConfig.
+
+A preset holds only what differs from the one that its `base:` names, or from the defaults.
+Its first line is a comment: the one-line description that `gen-dist configs` shows.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gen_dist.config import RunConfig
+from gen_dist.errors import UserError
+
+
+class Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 2e-4 as a string; this one reads it as the number that everybody means."""
+
+
+Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"), list("-+0123456789.")
+)
+
+
+def preset_folder() -> Path:
+    return Path(__file__).parent / "configs"
+
+
+def preset_names() -> list[str]:
+    return sorted(p.stem for p in preset_folder().glob("*.yaml"))
+
+
+def describe_preset(name: str) -> str:
+    return (preset_folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+
+
+def load_config(reference: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """The validated configuration of a preset or YAML file.
+
+    Raises:
+        UserError: unknown preset, unreadable file, unknown key (with the nearest name), or bad value.
+    """
+    tree, name = load_tree(reference)
+    tree.setdefault("preset", name)
+    for override in overrides:
+        apply_override(tree, override)
+    return parse_config(tree)
+
+
+def parse_config(tree: dict[str, Any]) -> RunConfig:
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(explain(error, tree)) from None
+
+
+def load_tree(reference: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:
+    """The settings of a preset with those of its bases under them, and its name."""
+    is_file = reference.endswith((".yaml", ".yml"))
+    path = Path(reference) if is_file else preset_folder() / f"{reference}.yaml"
+    if reference in seen:
+        raise UserError(f"base '{reference}': presets {' -> '.join(seen)} derive from each other; remove one 'base:'")
+    if not is_file and reference not in preset_names():
+        hint = nearest(reference, preset_names())
+        raise UserError(f"preset '{reference}': unknown{hint}; 'gen-dist configs' lists them, a file must end in .yaml")
+    tree = read_yaml(path)
+    base = tree.pop("base", None)
+    if base is None:
+        return tree, path.stem
+    if not isinstance(base, str):
+        raise UserError(f"base {base!r} in {path}: must be the name of a preset")
+    under, _ = load_tree(base, (*seen, reference))
+    return merge(under, tree), path.stem
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except OSError as error:
+        raise UserError(f"config '{path}': {error.strerror}; give a preset's name or a readable YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"config '{path}': not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"config '{path}': must hold 'key: value' lines at the top level")
+    return tree
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"override '{override}': must be key=value, such as train.steps=1000")
+    try:
+        value = yaml.load(text, Loader)
+    except yaml.YAMLError:
+        value = text
+    *parents, last = key.split(".")
+    node = tree
+    for parent in parents:
+        child = node.get(parent)
+        node[parent] = dict(child) if isinstance(child, dict) else {}
+        node = node[parent]
+    node[last] = merge(node[last], value) if isinstance(value, dict) and isinstance(node.get(last), dict) else value
+
+
+def explain(error: ValidationError, tree: dict[str, Any]) -> str:
+    """One line for the first fault: the key, the value, what is allowed."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # our own validators speak for themselves
+        return str(first["ctx"]["error"])
+    tags = {str(tree.get("model", {}).get("family")), str(tree.get("objective", {}).get("kind"))} - {"None"}
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(part for i, part in enumerate(location) if not (i == 1 and part in tags))
+    if first["type"] == "extra_forbidden":  # it may be a key of another model family: do not suggest it to itself
+        return f"key '{key}': unknown{nearest(key, [k for k in known_keys(RunConfig) if k != key])}"
+    if first["type"] == "union_tag_invalid":
+        chooser, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
+        return f"{key}.{chooser} '{tag}': must be one of {first['ctx']['expected_tags']}"
+    if first["type"] in ("missing", "union_tag_not_found"):
+        return f"key '{key}': missing; every configuration needs it"
+    message = first["msg"].replace("Input should be", "must be")
+    return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+        nested = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        keys.append(prefix + name)
+        for kind in nested:
+            keys += known_keys(kind, f"{prefix}{name}.")
+    return keys
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ ", did you mean 'x'?" or nothing. Compares whole dotted names first, then their last parts."""
+    names = list(dict.fromkeys(names))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close:
+        by_last = {n.rpartition(".")[2]: n for n in names}
+        close = [by_last[m] for m in difflib.get_close_matches(name.rpartition(".")[2], list(by_last), n=1, cutoff=0.7)]
+    return f", did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,98 @@
+"""From the engine's events to the run folder, W&B and the terminal. The only writer of all three."""
+
+import time
+
+from gen_dist.errors import UserError
+from gen_dist.events import CheckpointReady, Event, Message, Pictures, StepDone
+from gen_dist.record.checkpoints import write_checkpoint
+from gen_dist.record.metrics import MetricsFile
+from gen_dist.record.pictures import image_grid, save_png
+from gen_dist.record.progress import Progress
+from gen_dist.record.run_folder import RunFolder, State
+from gen_dist.record.tracking import PICTURE_KINDS, Tracker
+
+_STATUS_SECONDS = 1.0
+_TRACKER_SECONDS = 60.0  # what W&B gets to send its last rows
+
+
+class Recorder:
+    """Records the run in `run_folder`, whose lock the caller holds.
+
+    Steps and pictures that a run records again, because it went back to a checkpoint, are recorded once.
+    """
+
+    def __init__(
+        self,
+        run_folder: RunFolder,
+        *,
+        steps: int,
+        log_every: int,
+        keep_checkpoints: int,
+        tracker: Tracker | None,
+        progress: Progress | None,
+    ) -> None:
+        self._folder, self._tracker, self._progress = run_folder, tracker, progress
+        self._steps, self._log_every, self._keep = steps, log_every, keep_checkpoints
+        self._metrics = MetricsFile(run_folder.path / "metrics.jsonl")
+        self._step: int | None = None  # the last step of this process
+        self._status_due = 0.0
+        self._closed = False
+        run_folder.set_status("running", steps=steps, message="")
+
+    def handle(self, event: Event) -> None:
+        """Record one event. Raises UserError where the disk refuses."""
+        match event:
+            case StepDone():
+                self._step_done(event)
+            case Pictures():
+                self._pictures(event)
+            case CheckpointReady():
+                self._metrics.sync()
+                write_checkpoint(self._folder.path, event.step, event.files, self._keep)
+            case Message():
+                self._folder.log(event.text)
+                if self._progress:
+                    self._progress.message(event.text)
+
+    def close(self, state: State, message: str = "", exit_code: int = 0) -> None:
+        """End the bar, the record and W&B. A disk that refuses does not raise: often that is why the run ends."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._progress:
+            self._progress.close()
+        self._metrics.close()
+        try:
+            self._folder.log(f"{state}: {message}" if message else state)
+            self._folder.set_status(state, message=message, **self._position())
+        except UserError as error:
+            if self._progress:
+                self._progress.message(str(error))
+        if self._tracker:
+            self._tracker.finish(exit_code, _TRACKER_SECONDS)
+
+    def _step_done(self, event: StepDone) -> None:
+        self._step = event.step
+        if event.step % self._log_every == 0 or event.step in (1, self._steps):
+            row = {f"train/{name}": value for name, value in event.losses.items()}
+            row |= {f"perf/{name}": value for name, value in event.perf.items()}
+            if self._metrics.append(event.step, row) and self._tracker:
+                self._tracker.log(event.step, row)
+            if self._progress:
+                self._progress.update(event.step, event.losses, event.perf)
+        if time.monotonic() >= self._status_due:
+            self._folder.set_status("running", **self._position())
+            self._status_due = time.monotonic() + _STATUS_SECONDS
+
+    def _pictures(self, event: Pictures) -> None:
+        if event.kind not in PICTURE_KINDS:
+            raise ValueError(f"pictures of kind '{event.kind}': must be one of {PICTURE_KINDS}")
+        path = self._folder.path / event.kind / f"step-{event.step:08d}.png"
+        new = not path.exists()
+        path.parent.mkdir(exist_ok=True)
+        save_png(path, image_grid(event.images, event.columns))
+        if new and self._tracker:
+            self._tracker.picture(event.step, event.kind, path)
+
+    def _position(self) -> dict[str, int]:
+        return {"steps": self._steps} | ({} if self._step is None else {"step": self._step})

@@ -1,0 +1,142 @@
+"""What one worker does, with or without Ray: build the engine, step until done, tell the recorder.
+
+config -> pack -> loader -> engine -> events. Every worker runs this; only the one that reports sends events.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gen_dist.checkpointing import check_checkpoint, checkpoint_facts
+from gen_dist.config import RunConfig
+from gen_dist.data.loader import Loader
+from gen_dist.data.pack import Pack
+from gen_dist.data.stream import Batching
+from gen_dist.draws import Draws
+from gen_dist.engine.ddp import DDPReducer
+from gen_dist.engine.engine import Engine, StepReport, Where
+from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.reducer import LocalReducer
+from gen_dist.engine.state import State, read_facts
+from gen_dist.events import CheckpointReady, Event, Pictures, StepDone
+from gen_dist.objectives.build import build_objective
+from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
+
+SHOWN_SAMPLES, SHOWN_RECONSTRUCTIONS = 64, 32
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One worker's part in a run. `config` has its device and precision resolved."""
+
+    config: RunConfig
+    pack: Path
+    rank: int
+    ownership: Ownership
+    resume: Mapping[str, bytes] | None = None  # a checkpoint to continue
+    init: Mapping[str, bytes] | None = None  # a checkpoint whose weights to start from
+
+    @property
+    def reports(self) -> bool:
+        return self.rank == 0
+
+
+def train(
+    assignment: Assignment,
+    send: Callable[[Event], None],
+    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Where], None] = lambda where: None,
+) -> int:
+    """Train to `train.steps`, or to the end of the step in which any rank's `stop` says True.
+
+    Where the run has several ranks, torch.distributed's default group must exist.
+
+    Returns:
+        The number of finished steps.
+    """
+    config = assignment.config
+    # Explicitly, and after every import that might set it: gradients differ in their last bits between thread counts.
+    torch.set_num_threads(config.train.threads)
+    pack = Pack.open(assignment.pack)
+    engine = build_engine(assignment, pack, watch)
+    reporter = Reporter(engine, config, pack, send if assignment.reports else None)
+    try:
+        while engine.state.step < config.train.steps:
+            report = engine.step(stop())
+            last = report.stop or engine.state.step == config.train.steps
+            reporter.step_done(report, last)
+            if report.stop:
+                break
+        return engine.state.step
+    finally:
+        engine.loader.close()
+        engine.reducer.close()
+
+
+def build_engine(assignment: Assignment, pack: Pack, watch: Callable[[Where], None]) -> Engine:
+    config = assignment.config
+    device = torch.device(config.train.device)
+    objective = build_objective(config)
+    state = State.create(config, pack.shape[2], objective.shown, device)
+    if assignment.resume is not None:
+        check_checkpoint(read_facts(assignment.resume), checkpoint_facts(config, pack), "to resume")
+        state.load_files(assignment.resume)
+    elif assignment.init is not None:
+        state.load_weights(assignment.init)
+    batching = Batching(config.train.batch_size, config.train.microbatch_size, objective.reads_per_step)
+    loader = Loader(
+        pack, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
+        threads=config.data.loader_threads, prefetch=config.data.prefetch,
+    )  # fmt: skip
+    reducer = DDPReducer() if assignment.ownership.workers > 1 else LocalReducer()
+    return Engine(
+        objective, state, loader, reducer, Draws(config.seed), batching, assignment.ownership, assignment.rank,
+        device, config.train.precision, watch,
+    )  # fmt: skip
+
+
+class Reporter:
+    """Says what happened, when it is due. On ranks that do not report, `send` is None and nothing is computed."""
+
+    def __init__(self, engine: Engine, config: RunConfig, pack: Pack, send: Callable[[Event], None] | None) -> None:
+        self.engine, self.config, self.pack, self.send = engine, config, pack, send
+        self.since, self.steps, self.waited = time.perf_counter(), 0, 0.0
+        shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
+        self.originals = pack.read(shown)
+
+    def step_done(self, report: StepReport, last: bool) -> None:
+        self.steps, self.waited = self.steps + 1, self.waited + report.waited
+        step, train = self.engine.state.step, self.config.train
+        if self.send is None:
+            return
+        if last or step == 1 or step % train.log_every == 0:
+            self.send(StepDone(step, report.losses, self.performance()))
+        if last or step % train.sample_every == 0:
+            self.send_pictures(step)
+        if last or step % train.checkpoint_every == 0:
+            self.send(CheckpointReady(step, self.engine.state.to_files(checkpoint_facts(self.config, self.pack))))
+
+    def performance(self) -> dict[str, float]:
+        """Averages over the steps since the last call."""
+        now = time.perf_counter()
+        seconds = (now - self.since) / self.steps
+        waiting = self.waited / self.steps / self.engine.ownership.workers
+        self.since, self.steps, self.waited = now, 0, 0.0
+        return {
+            "images_per_second": self.config.train.batch_size / seconds,
+            "step_seconds": seconds,
+            "data_wait_fraction": min(1.0, waiting / seconds),
+        }
+
+    def send_pictures(self, step: int) -> None:
+        assert self.send is not None
+        engine, modules = self.engine, self.engine.state.showing
+        samples = sample_images(engine.objective, modules, self.config.seed, SHOWN_SAMPLES, engine.device)
+        self.send(Pictures(step, "samples", samples, COLUMNS))
+        rows = reconstruct_images(engine.objective, modules, self.originals, engine.device)
+        if rows is not None:
+            self.send(Pictures(step, "reconstructions", rows, COLUMNS))

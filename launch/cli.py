@@ -1,0 +1,49 @@
+"""The `gen-dist` command. Commands import what they need when they run, so that --help answers at once."""
+
+import sys
+from typing import Any
+
+import typer
+
+from gen_dist.errors import RunError, UserError
+from gen_dist.launch.commands import configs, generate, prepare, status, stop, verify, version
+from gen_dist.launch.train import train
+
+# typer has used its own copy of click since 0.26: take the class from where it is used.
+UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="gen-dist",
+    help="Train VAEs and DCGANs on your own images, on one machine or many.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (train, status, stop, prepare, verify, generate, configs, version):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; bad input is one line and exit code 2, a failed run one message and exit code 1."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        print(f"gen-dist: {error}", file=sys.stderr)
+        code = 2
+    except RunError as error:
+        print(f"gen-dist: {error}", file=sys.stderr)
+        code = 1
+    except UsageError as error:
+        print(f"gen-dist: {error.format_message()} Try --help.", file=sys.stderr)
+        code = 2
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:  # the reader of our output went away, as in `gen-dist configs | head -1`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

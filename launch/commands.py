@@ -1,0 +1,80 @@
+"""The smaller commands. Each imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]
+
+
+def status(run: RunArgument) -> None:
+    """Say how far a run is."""
+    from gen_dist.launch.watching import describe_status
+
+    print("\n".join(describe_status(run)))
+
+
+def stop(run: RunArgument) -> int:
+    """Ask a run to finish its step, write a checkpoint and end; waits until it has."""
+    from gen_dist.launch.watching import stop_run
+
+    return stop_run(run, print)
+
+
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="folder of images, any depth")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="pack to make; must not exist")],
+    size: Annotated[int, typer.Option(help="side of the square images, in pixels")],
+) -> None:
+    """Turn a folder of images into a pack that training maps into memory."""
+    from gen_dist.launch.preparing import prepare_with_progress
+
+    prepare_with_progress(source, out, size)
+
+
+def verify(pack: Annotated[Path, typer.Argument(metavar="PACK", help="folder made by 'gen-dist prepare'")]) -> int:
+    """Check every image of a pack against its checksum."""
+    from gen_dist.data.pack import Pack
+
+    opened = Pack.open(pack)
+    damaged = opened.verify()
+    if damaged:
+        print(f"{pack}: {len(damaged)} of {len(opened)} images are damaged: {', '.join(map(str, damaged[:20]))}")
+        return 1
+    print(f"{pack}: {len(opened)} images, all as they were written")
+    return 0
+
+
+def generate(
+    run: RunArgument,
+    count: Annotated[int, typer.Option(help="how many images")] = 64,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="the grid to write")] = Path("generated.png"),
+    seed: Annotated[int, typer.Option(help="image i depends on the seed and i only")] = 0,
+    raw: Annotated[bool, typer.Option("--raw", help="the weights as trained, not their moving average")] = False,
+) -> None:
+    """Draw new images from a trained run."""
+    from gen_dist.launch.generating import generate_grid
+
+    generate_grid(run, count, out, seed, raw)
+    print(f"{count} images: {out}")
+
+
+def configs() -> None:
+    """List the presets, one line each."""
+    from gen_dist.presets import describe_preset, preset_names
+
+    width = max(map(len, preset_names()))
+    for name in preset_names():
+        print(f"{name:{width}}  {describe_preset(name)}")
+
+
+def version() -> None:
+    """Say which versions are installed."""
+    import platform
+    from importlib.metadata import version as installed
+
+    import gen_dist
+
+    parts = ", ".join(f"{name} {installed(name)}" for name in ("torch", "ray", "numba", "numpy"))
+    print(f"gen-dist {gen_dist.__version__} (Python {platform.python_version()}, {parts})")

@@ -1,0 +1,95 @@
+"""The record of a run, from its first step to its last message: shared by all ways of running."""
+
+from dataclasses import dataclass
+
+from gen_dist.config import RunConfig
+from gen_dist.errors import RunError, UserError
+from gen_dist.events import Event, Message
+from gen_dist.launch.request import Opened
+from gen_dist.launch.signals import StopRequest
+from gen_dist.record.progress import Progress
+from gen_dist.record.recorder import Recorder
+from gen_dist.record.tracking import Tracker
+
+
+@dataclass
+class Recording:
+    """Begins with `start`, once the configuration is resolved and the workers are known."""
+
+    opened: Opened
+    workers: int
+    recorder: Recorder | None = None
+    tracker: Tracker | None = None
+
+    def start(self, config: RunConfig) -> None:
+        folder, first = self.opened.folder, self.opened.first_step
+        folder.write_config(config.model_dump())
+        info = folder.info
+        self.tracker = Tracker(
+            folder.path,
+            run_id=info["wandb_id"],
+            name=f"{config.preset or 'run'}-w{self.workers}-b{config.train.batch_size}-seed{config.seed}-{info['id']}",
+            config=config.model_dump(),
+            mode=config.wandb.mode,
+            project=config.wandb.project,
+            entity=config.wandb.entity,
+            report=folder.log,
+        )
+        self.recorder = Recorder(
+            folder,
+            steps=config.train.steps,
+            log_every=config.train.log_every,
+            keep_checkpoints=config.train.keep_checkpoints,
+            tracker=self.tracker,
+            progress=Progress(config.train.steps, first, config.preset or "training"),
+        )
+        self.handle(Message(f"run folder {folder.path}"))
+        begin = f"continuing after step {first}" if first else "starting"
+        self.handle(Message(f"{begin}: {self.workers} workers, {config.train.device}, {config.train.precision}"))
+
+    def handle(self, event: Event) -> None:
+        assert self.recorder is not None
+        self.recorder.handle(event)
+
+    def asked_to_stop(self, request: StopRequest) -> bool:
+        return bool(request) or self.opened.folder.stop_requested()
+
+    def end(self, steps: int, request: StopRequest) -> int:
+        """Close the record of a run that ended in order; returns the exit code."""
+        assert self.recorder is not None
+        assert self.tracker is not None
+        path = self.opened.folder.path
+        finished = steps >= self.opened.config.train.steps
+        if finished:
+            self.recorder.close("finished", f"{steps} steps", 0)
+            print(f"finished: {steps} steps; run folder {path}")
+        else:
+            self.recorder.close("stopped", f"after step {steps}", request.exit_code)
+            print(f"stopped after step {steps}; to go on: {resume_command(self.opened)}")
+        print(self.tracker.summary)
+        self.opened.folder.unlock()
+        return 0 if finished else request.exit_code
+
+    def fail(self, error: BaseException, detail: str = "") -> None:
+        """Close the record of a run that failed, or take back a folder in which nothing happened yet.
+
+        Raises:
+            RunError: the same failure with where to look and how to go on.
+        """
+        message = str(error) or type(error).__name__
+        if self.recorder is None:
+            self.opened.discard_if_unused()
+            return
+        folder = self.opened.folder
+        if detail:
+            folder.log(detail)
+        self.recorder.close("failed", message, 1)
+        folder.unlock()
+        if isinstance(error, RunError) and not isinstance(error, UserError):
+            raise RunError(
+                f"{message}\n  log: {folder.path / 'log.txt'}\n  to go on: {resume_command(self.opened)}"
+            ) from None
+
+
+def resume_command(opened: Opened) -> str:
+    return f"gen-dist train --resume {opened.folder.path}"

@@ -1,0 +1,52 @@
+"""A run whose workers are Ray actors, here or on a cluster."""
+
+from contextlib import ExitStack
+from functools import partial
+
+from gen_dist.cluster.placement import plan_workers
+from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
+from gen_dist.data.prepare import cpus
+from gen_dist.engine.ownership import decide_ownership
+from gen_dist.errors import RunError, UserError
+from gen_dist.launch.recording import Recording
+from gen_dist.launch.request import Opened, Request, open_run
+from gen_dist.launch.signals import StopRequest, install, stop_on_signals
+
+
+def run_with_ray(request: Request) -> int:
+    """Train; returns the exit code."""
+    with stop_on_signals() as stop:
+        opened = open_run(request, print)
+        recording = Recording(opened, 0)
+        try:
+            steps = supervise(request, opened, recording, stop)
+        except (UserError, RunError, KeyboardInterrupt) as error:
+            recording.fail(error, getattr(error, "detail", ""))
+            raise
+        except BaseException:
+            recording.fail(RunError("an error inside gen-dist"))
+            raise
+        return recording.end(steps, stop)
+
+
+def supervise(request: Request, opened: Opened, recording: Recording, stop: StopRequest) -> int:
+    """Start what is needed, train, end all of it; returns the number of finished steps."""
+    config = opened.config
+    microbatches, threads = config.train.microbatches, config.train.threads
+    shares = config.cluster.shares
+    wanted = request.workers if request.workers or not shares else len(shares)
+    if wanted is not None:
+        decide_ownership(microbatches, wanted, shares)  # refuse before anything is started
+    local_cpus = max(cpus(), (wanted or 1) * threads)  # more workers than CPUs here are slow but allowed
+    with ExitStack() as stack:
+        stack.enter_context(ray_cluster(request.address, local_cpus, config.cluster.object_store_mb))
+        install(stop)
+        from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
+
+        nodes = list_nodes()
+        plan = plan_workers(nodes, wanted, microbatches, threads, config.train.device)
+        ownership = decide_ownership(microbatches, plan.workers, shares)
+        recording.workers = plan.workers
+        job = Job(config, opened.pack_path, opened.pack.content_hash, ownership, opened.resume, opened.init)
+        supervisor = Supervisor(job, plan, own_address(request.address), recording.handle)
+        return supervisor.run(partial(recording.asked_to_stop, stop), recording.start)

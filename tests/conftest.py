@@ -1,0 +1,28 @@
+"""Small data that every kind of test uses, made here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gen_dist.data.pack import PackWriter
+
+TINY_IMAGES = 37  # a prime: no batch divides it
+
+
+def write_pack(path: Path, images: int = TINY_IMAGES, size: int = 16) -> Path:
+    """A pack of coloured discs, each in another place."""
+    y, x = np.mgrid[0:size, 0:size]
+    generator = np.random.default_rng(7)
+    with PackWriter(path, (size, size, 3)) as writer:
+        for _ in range(images):
+            centre, colour = generator.uniform(3, size - 3, 2), generator.integers(0, 256, 3)
+            disc = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2 < size)[..., None]
+            writer.append(np.where(disc, colour, 255).astype(np.uint8))
+        writer.finish("made by a test", {"images": images}, None, [])
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_pack(tmp_path_factory) -> Path:
+    return write_pack(tmp_path_factory.mktemp("packs") / "tiny")

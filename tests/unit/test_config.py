@@ -1,0 +1,119 @@
+"""Configuration: presets, overrides, and one line for every fault."""
+
+import pytest
+import yaml
+
+from gen_dist.config import RunConfig, halvings, result_settings
+from gen_dist.errors import UserError
+from gen_dist.presets import describe_preset, known_keys, load_config, parse_config, preset_names
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_describes_itself_and_replays(name, tmp_path):
+    config = load_config(name)
+    assert config.preset == name
+    assert len(describe_preset(name)) > 20
+    replay = tmp_path / "config.yaml"
+    replay.write_text(yaml.safe_dump(config.model_dump()))
+    assert load_config(str(replay)) == config
+
+
+def test_every_field_is_documented_or_named_by_what_it_is():
+    undocumented = [
+        f"{model.__name__}.{name}"
+        for model in (RunConfig, *RunConfig.__mro__[1].__subclasses__())
+        for name, field in model.model_fields.items()
+        if field.description is None and name not in ("family", "kind")
+    ]
+    sections = [f"RunConfig.{s}" for s in ("data", "model", "objective", "optimizer", "train", "cluster", "wandb")]
+    assert set(undocumented) <= {*sections, "DataSettings.augment"}
+
+
+def test_overrides_go_over_the_preset_and_the_preset_over_its_base():
+    config = load_config(
+        "dcgan-emoji", ["train.steps=7", "optimizer.learning_rate=3e-4", "data.augment.vertical_flip=true"]
+    )
+    assert config.train.steps == 7
+    assert config.optimizer.learning_rate == 3e-4
+    assert config.data.augment.vertical_flip
+    assert config.data.augment.horizontal_flip  # of the preset itself
+    assert config.optimizer.beta1 == 0.5  # of its base
+
+
+def test_settings_that_do_not_change_the_weights_are_not_in_a_checkpoint():
+    kept = result_settings(load_config("smoke"))
+    assert "train.batch_size" in kept
+    assert "model.latent" in kept
+    assert not {"train.steps", "train.log_every", "cluster.shares", "data.path", "wandb.mode"} & kept.keys()
+
+
+FAULTS = [
+    ("smok", [], "preset 'smok': unknown, did you mean 'smoke'?"),
+    ("smoke", ["train.stps=3"], "key 'train.stps': unknown, did you mean 'train.steps'?"),
+    ("smoke", ["learning_rate=1"], "key 'learning_rate': unknown, did you mean 'optimizer.learning_rate'?"),
+    ("smoke", ["model.width=3"], "key 'model.width': unknown"),
+    ("smoke", ["train.steps=0"], "train.steps 0: must be greater than or equal to 1"),
+    ("smoke", ["train.steps=many"], "train.steps 'many': must be a valid integer"),
+    ("smoke", ["train.precision=fp16"], "train.precision 'fp16': must be 'auto', 'fp32' or 'bf16'"),
+    ("smoke", ["optimizer.learning_rate=.nan"], "optimizer.learning_rate nan: must be a finite number"),
+    ("smoke", ["train.batch_size=33"], "train.batch_size 33: not divisible by train.microbatch_size 8"),
+    ("smoke", ["model.family=vea"], "model.family 'vea': must be one of 'vae', 'dcgan'"),
+    ("smoke", ["cluster.shares=[3,2]"], "cluster.shares [3, 2]: they sum to 5, but the batch has 4 microbatches"),
+    ("smoke", ["cluster.shares=[4,0]"], "cluster.shares.1 0: must be greater than or equal to 1"),
+    ("smoke", ["data.size=92"], "data.size 92: must be 4, 5, 6 or 7 times a power of two; try 96"),
+    ("smoke", ["train"], "override 'train': must be key=value"),
+    ("nowhere.yaml", [], "config 'nowhere.yaml': No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("reference", "overrides", "message"), FAULTS)
+def test_a_fault_is_one_line_that_names_it(reference, overrides, message):
+    with pytest.raises(UserError) as caught:
+        load_config(reference, overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a list", "must hold 'key: value' lines"),
+        ("a: [", "not valid YAML"),
+        ("base: smoke\nmodel: {colour: red}", "key 'model.colour': unknown"),
+        ("base: nothing", "preset 'nothing': unknown"),
+        ("data: {size: 32}", "key 'model': missing"),
+        ("base: 3", "must be the name of a preset"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_refused(text, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_config(str(path))
+
+
+def test_a_model_needs_its_own_kind_of_objective():
+    with pytest.raises(UserError, match="objective.kind 'gan': model.family 'vae' needs 'vae'"):
+        parse_config({"model": {"family": "vae"}, "objective": {"kind": "gan"}})
+
+
+def test_bases_in_a_circle_are_refused(tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(f"base: {two}")
+    two.write_text(f"base: {one}")
+    with pytest.raises(UserError, match="derive from each other"):
+        load_config(str(one))
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "levels"), [(64, 4, 4), (32, 4, 3), (96, 6, 4), (28, 7, 2), (80, 5, 4), (8, 4, 1)]
+)
+def test_halvings(size, base, levels):
+    assert halvings(size) == (base, levels)
+
+
+def test_known_keys_hold_what_everything_relies_on():
+    assert {"seed", "train.steps", "train.reducer", "data.augment.horizontal_flip", "model.latent"} <= set(
+        known_keys(RunConfig)
+    )

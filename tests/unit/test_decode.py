@@ -1,0 +1,201 @@
+"""Encoded files into upright RGB squares: pixels against Pillow's own, and a reason for every file that is refused."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps, features
+
+from gen_dist.data import decode
+from gen_dist.data.decode import RefusedError, reply_to, square
+
+
+def picture(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
+    """Smooth and colourful, different in every corner."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def naive(image: Image.Image, size: int) -> np.ndarray:
+    """The same in the plainest words that Pillow has."""
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def reason(data: bytes) -> str:
+    status, text = reply_to(data, 16)
+    assert status == 0
+    return text.decode()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("size", [16, 30, 48])
+def test_formats(kind: str, size: int) -> None:
+    data = encoded(picture(), kind)
+    np.testing.assert_array_equal(np.asarray(square(data, size)), naive(Image.open(io.BytesIO(data)), size))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "RGBX"])
+def test_modes(mode: str) -> None:
+    kind = "PNG" if mode in "1LP" else "JPEG"
+    data = encoded(
+        picture().convert(mode) if mode != "RGBX" else picture(), kind, **{"quality": 90, "progressive": True}
+    )
+    np.testing.assert_array_equal(np.asarray(square(data, 16)), naive(Image.open(io.BytesIO(data)), 16))
+
+
+@pytest.mark.parametrize(("width", "height"), [(31, 16), (16, 31), (16, 16), (1, 500), (17, 16)])
+def test_centre_crop(width: int, height: int) -> None:
+    image = picture(width, height)
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    middle = np.asarray(image)[top : top + side, left : left + side]
+    np.testing.assert_array_equal(np.asarray(square(encoded(image, "PNG"), side)), middle)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_orientation(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture(40, 31), kind, exif=exif)
+    found = np.asarray(square(data, 31))
+    np.testing.assert_array_equal(found, naive(Image.open(io.BytesIO(data)), 31))
+    upright = np.asarray(square(encoded(picture(40, 31), kind), 31))
+    assert (orientation in (1, 9)) == np.array_equal(found, upright)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_does_not_matter() -> None:
+    plain, damaged = encoded(picture(), "JPEG"), encoded(picture(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert square(plain, 16).tobytes() == square(damaged, 16).tobytes()
+
+
+def test_transparency_is_on_white() -> None:
+    image = picture(16, 16).convert("RGBA")
+    opacity = np.tile(np.repeat(np.array([0, 128, 255, 255], np.uint8), 4), (16, 1))
+    image.putalpha(Image.fromarray(opacity))
+    colours = np.asarray(image)[..., :3].astype(float)
+    expected = 255 + (colours - 255) * opacity[..., None] / 255
+    assert abs(np.asarray(square(encoded(image, "PNG"), 16)) - expected).max() <= 1
+    grey = image.convert("LA")
+    found = np.asarray(square(encoded(grey, "PNG"), 16))
+    assert (found[:, :4] == 255).all()
+    assert found[:, 8:, 0].tolist() == np.asarray(grey)[:, 8:, 0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_transparent_palette_colour_is_white(kind: str) -> None:
+    indices = np.repeat([[0, 1]], 8, axis=0).repeat(4, axis=1).astype(np.uint8)
+    image = Image.fromarray(indices)
+    image.putpalette([200, 0, 0, 0, 0, 200])
+    found = np.asarray(square(encoded(image, kind, transparency=0), 8))
+    assert (found[:, :4] == 255).all()
+    assert (found[:, 4:] == [0, 0, 200]).all()
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", (1, 2, 3)), ("L", 7), ("I;16", 3000)])
+def test_transparent_colour_is_white(mode: str, colour: object) -> None:
+    image = Image.new(mode, (8, 8), 0)
+    image.paste(Image.new(mode, (4, 8), colour), (0, 0))
+    found = np.asarray(square(encoded(image, "PNG", transparency=colour), 8))
+    assert (found[:, :4] == 255).all()
+    assert (found[:, 4:] == 0).all()
+
+
+def test_sixteen_bits() -> None:
+    values = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    found = np.asarray(square(encoded(Image.fromarray(values), "PNG"), 16))
+    np.testing.assert_array_equal(found, np.repeat(np.round(values / 257).astype(np.uint8)[..., None], 3, axis=2))
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [picture(16, 16, seed).quantize(16) for seed in range(3)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(np.asarray(square(data, 16)), np.asarray(frames[0].convert("RGB")))
+
+
+def test_webp() -> None:
+    if features.check("webp"):
+        data = encoded(picture(), "WEBP", lossless=True)
+        np.testing.assert_array_equal(np.asarray(square(data, 30)), naive(picture(), 30))
+    else:
+        assert reason(b"RIFF\x24\0\0\0WEBPVP8 " + bytes(24)).startswith("WebP, which this Pillow cannot read")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.97])
+def test_cut_short(kind: str, share: float) -> None:
+    data = encoded(picture(200, 200), kind)
+    assert "damaged" in reason(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_no_grey_tails(mode: str, progressive: bool) -> None:
+    """A JPEG whose end was lost and then marked as the end: Pillow alone shows a picture with a grey tail."""
+    data = encoded(picture(200, 200).convert(mode), "JPEG", progressive=progressive)
+    cut = data[: len(data) // 2] + b"\xff\xd9"
+    Image.open(io.BytesIO(cut)).load()
+    assert "premature end" in reason(cut)
+
+
+def test_stray_bytes_do_no_harm() -> None:
+    data = encoded(picture(), "JPEG")
+    assert square(data[:-2] + bytes(5) + data[-2:], 16).tobytes() == square(data, 16).tobytes()
+
+
+def png_header(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(100))
+    chunks = (
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in (header, data)
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1)])
+def test_bombs_are_refused_from_the_header(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as in the subprocess
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    with pytest.raises(RefusedError, match=f"{width}×{height} pixels, more than 100 million"):
+        square(png_header(width, height), 16)
+
+
+def test_reasons_are_one_line_without_addresses() -> None:
+    for data in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(50), b"BM" + bytes(60), b"GIF89a", b"text"):
+        text = reason(data)
+        assert "\n" not in text
+        assert "0x" not in text
+
+
+def test_other_formats_are_not_even_tried() -> None:
+    assert "header is damaged" in reason(encoded(picture(), "TIFF"))
+    assert "header is damaged" in reason(encoded(picture(), "PPM"))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "takes more than 1.5 GiB to decode"),
+        (IndexError("two\n lines"), "damaged or cut short (two lines)"),
+        (ZeroDivisionError(), "damaged or cut short (ZeroDivisionError)"),
+    ],
+)
+def test_any_failure_is_a_reason(error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(data: bytes) -> Image.Image:
+        raise error
+
+    monkeypatch.setattr(decode, "_decode", fail)
+    assert reason(b"") == expected

@@ -1,0 +1,157 @@
+"""The engine in one process: what a step does to the state, and what it does when numbers go wrong."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gen_dist.checkpointing import checkpoint_facts
+from gen_dist.data.pack import Pack
+from gen_dist.errors import RunError
+from gen_dist.objectives.base import Committed, Phase
+from tests.training_cases import CASES, case, engine_of, run_steps
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_configuration_gives_the_same_bits(name, tiny_pack):
+    first, second = engine_of(case(name), tiny_pack), engine_of(case(name), tiny_pack)
+    assert run_steps(first, 3) == run_steps(second, 3)
+    assert first.state.hash() == second.state.hash()
+    other = engine_of(case(name, ["seed=1"]), tiny_pack)
+    run_steps(other, 3)
+    assert other.state.hash() != first.state.hash()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_resumed_in_the_middle_of_a_pass_it_goes_on_bit_for_bit(name, tiny_pack):
+    alone = engine_of(case(name), tiny_pack)
+    expected = run_steps(alone, 5)  # 80 or 160 images: over two passes of 37
+    before = engine_of(case(name), tiny_pack)
+    losses = run_steps(before, 2)
+    after = engine_of(case(name), tiny_pack, before.state.to_files(checkpoint_facts(case(name), Pack.open(tiny_pack))))
+    losses += run_steps(after, 3)
+    assert losses == expected
+    assert after.state.hash() == alone.state.hash()
+
+
+def test_the_microbatch_is_the_unit_its_size_changes_the_result_and_threads_of_the_loader_do_not(tiny_pack):
+    base = run_steps(engine_of(case("dcgan"), tiny_pack), 2)
+    assert run_steps(engine_of(case("dcgan", ["data.loader_threads=3", "data.prefetch=5"]), tiny_pack), 2) == base
+    assert run_steps(engine_of(case("dcgan", ["train.microbatch_size=8"]), tiny_pack), 2) != base
+
+
+def test_a_phase_trains_its_own_modules_only(tiny_pack):
+    engine = engine_of(case("dcgan"), tiny_pack)
+    seen = []
+
+    def snapshot():
+        return {n: copy.deepcopy(m.state_dict()) for n, m in engine.state.modules.items()}
+
+    before = snapshot()
+    for number, trained in enumerate(("discriminator", "generator")):
+        phase = engine.objective.next_phase(seen)
+        losses, _ = engine.run_phase(number, phase, False)
+        seen.append(Committed(phase.name, losses))
+        after = snapshot()
+        for name in before:
+            same = all(torch.equal(before[name][k], after[name][k]) for k in before[name])
+            assert same == (name != trained), f"{name} in the {trained} phase"
+        frozen = "generator" if trained == "discriminator" else "discriminator"
+        assert all(not p.requires_grad for p in engine.state.modules[frozen].parameters())
+        before = after
+
+
+def test_the_discriminator_reads_another_real_batch_in_each_of_its_phases(tiny_pack):
+    engine = engine_of(case("dcgan-k2"), tiny_pack)
+    phases = [engine.objective.next_phase([None] * done) for done in range(4)]
+    assert [p and (p.name, p.read) for p in phases] == [
+        ("discriminator", 0), ("discriminator", 1), ("generator", None), None,
+    ]  # fmt: skip
+    reads = [engine.load(number, phase, range(4)) for number, phase in enumerate(phases[:2])]
+    positions = [np.concatenate([m.positions for m, _ in work]) for work in reads]
+    assert not set(positions[0]) & set(positions[1])
+
+
+def test_the_gradient_is_that_of_the_mean_loss_of_the_whole_batch(tiny_pack):
+    """With one microbatch the engine's gradient is what autograd gives for the mean; with more, their average."""
+    engine = engine_of(case("vae", ["model.dropout=0"]), tiny_pack)
+    phase = engine.objective.next_phase([])
+    program = engine.program(phase)
+    engine.compute(0, program, False)
+    gradients = [p.grad.clone() for p in program.parameters()]
+    totals = [torch.zeros_like(g) for g in gradients]
+    for microbatch, draws in engine.load(0, phase, range(4)):
+        loss = phase.loss(engine.state.modules, microbatch, draws)["loss"]
+        for total, gradient in zip(totals, torch.autograd.grad(loss, list(program.parameters())), strict=True):
+            total += gradient / engine.batching.batch_size
+    for gradient, total in zip(gradients, totals, strict=True):
+        torch.testing.assert_close(gradient, total, rtol=1e-4, atol=1e-5)
+
+
+def poisoned(engine, times):
+    """Make the loss of the microbatch that holds sample 5 non-finite, the first `times` times that it is computed."""
+    fired = []
+    original = engine.objective.next_phase
+
+    def next_phase(committed):
+        phase = original(committed)
+
+        def loss(modules, microbatch, draws):
+            losses = phase.loss(modules, microbatch, draws)
+            if 5 in microbatch.samples and len(fired) < times:
+                fired.append(microbatch.index)
+                losses[phase.minimises] = losses[phase.minimises] * float("nan")
+            return losses
+
+        return phase and replace(phase, loss=loss)
+
+    engine.objective.next_phase = next_phase
+    return fired
+
+
+def test_a_reproduced_nan_stops_before_anything_is_committed_and_names_its_samples(tiny_pack):
+    engine = engine_of(case("vae"), tiny_pack)
+    fired = poisoned(engine, times=10**9)
+    hashes = [engine.state.hash()]
+    with pytest.raises(RunError) as caught:
+        for _ in range(5):
+            engine.step()
+            hashes.append(engine.state.hash())
+    step = engine.state.step
+    assert fired, "the fault never fired"
+    assert engine.state.hash() == hashes[step]
+    message = str(caught.value)
+    assert f"step {step + 1}, vae phase: microbatch {fired[0]} has a non-finite loss or gradient" in message
+    named = [int(n) for n in message.partition("its samples: ")[2].split(", ")]
+    assert 5 in named
+    assert len(named) == 4
+
+
+def test_a_nan_that_does_not_come_again_costs_nothing(tiny_pack):
+    expected = engine_of(case("vae"), tiny_pack)
+    losses = run_steps(expected, 4)
+    engine = engine_of(case("vae"), tiny_pack)
+    fired = poisoned(engine, times=1)
+    assert run_steps(engine, 4) == losses
+    assert len(fired) == 1
+    assert engine.state.hash() == expected.state.hash()
+
+
+def test_noise_is_fresh_in_every_phase_and_step(tiny_pack):
+    engine = engine_of(case("dcgan"), tiny_pack)
+    phase = Phase("generator", ("generator",), None, "generator_loss", lambda *a: {})
+    latents = []
+    for step, number in ((0, 0), (0, 1), (1, 0)):
+        engine.state.step = step
+        latents += [draws.normal("latent", 4) for _, draws in engine.load(number, phase, range(4))]
+    flat = torch.cat(latents)
+    assert len(torch.unique(flat, dim=0)) == len(flat)
+
+
+def test_stop_is_reported_by_every_phase_once_asked(tiny_pack):
+    engine = engine_of(case("dcgan"), tiny_pack)
+    assert not engine.step().stop
+    assert engine.step(stop=True).stop
+    assert engine.state.step == 2

@@ -1,0 +1,273 @@
+"""The loader's ledger: which samples come, in which memory, whoever owns what and however the threads run."""
+
+import contextlib
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gen_dist.data.loader import Loader
+from gen_dist.data.stream import Batching, Stream
+from tests.naive import batch as naive
+
+PRIME = 53
+BATCHING = Batching(batch_size=12, microbatch_size=3, reads_per_step=2)
+FLIPS = SimpleNamespace(horizontal_flip=True, vertical_flip=True)
+NO_FLIPS = SimpleNamespace(horizontal_flip=False, vertical_flip=False)
+
+
+class FakePack:
+    """Random images in parts of the given lengths."""
+
+    def __init__(self, lengths=(PRIME,), shape=(4, 5, 3)):
+        rng = np.random.default_rng(0)
+        self.shape = shape
+        self.parts = [rng.integers(0, 256, (n, *shape), dtype=np.uint8) for n in lengths]
+        self.images = np.concatenate(self.parts)
+
+    def __len__(self):
+        return len(self.images)
+
+
+def loading(pack=None, *, seed=9, batching=BATCHING, augment=FLIPS, pixel_range=(-1.0, 1.0), **options):
+    loader = Loader(pack or FakePack(), seed, batching, augment=augment, pixel_range=pixel_range, **options)
+    return contextlib.closing(loader)
+
+
+def consume(loader, steps, indices, batching=BATCHING):
+    """All microbatches of these steps, copied, each step released after its last read."""
+    found = []
+    for step in steps:
+        for read in range(batching.reads_per_step):
+            for batch in loader.get(step, read, indices):
+                found.append((step, read, batch.index, batch.positions, batch.samples, batch.images.clone()))
+        loader.release(step)
+    return found
+
+
+def same(left, right):
+    assert len(left) == len(right)
+    for one, other in zip(left, right, strict=True):
+        assert one[:3] == other[:3]
+        for a, b in zip(one[3:], other[3:], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+class Gate:
+    """Stands in the way of a loader's reads: counts them, can hold some up or make them fail."""
+
+    def __init__(self, loader):
+        self.read, self.starts, self.outs = loader._source.read, [], []
+        self.open, self.entered = threading.Event(), threading.Event()
+        self.held_up = set()  # first positions of the reads that wait for `open`
+        self.failures = 0
+        loader._source.read = self
+
+    def __call__(self, positions, out):
+        self.starts.append(int(positions[0]))
+        self.outs.append(out.ctypes.data)
+        if positions[0] in self.held_up:
+            self.entered.set()
+            assert self.open.wait(20)
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the disk is gone")
+        return self.read(positions, out)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (6, 6, 1), (1, 1, 4)])
+@pytest.mark.parametrize("lengths", [(PRIME,), (20, 1, 32)])
+def test_microbatches_hold_what_the_stream_says(shape, lengths):
+    pack = FakePack(lengths, shape)
+    stream = Stream(9, PRIME)
+    with loading(pack, pixel_range=(0.0, 1.0)) as loader:
+        for step in range(6):
+            for read in range(2):
+                for batch, index in zip(loader.get(step, read, [1, 2]), [1, 2], strict=True):
+                    assert batch.index == index
+                    np.testing.assert_array_equal(batch.positions, BATCHING.positions(step, read, index))
+                    np.testing.assert_array_equal(batch.samples, stream.indices(batch.positions))
+                    flips = loader._source.flips(batch.positions)
+                    expected = naive.gather(pack.images, batch.samples, flips, 0, 1)
+                    np.testing.assert_array_equal(batch.images.permute(0, 2, 3, 1), expected)
+                    assert batch.images.dtype == torch.float32
+                    assert batch.images.shape == (3, shape[2], *shape[:2])
+                    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+            loader.release(step)
+
+
+def test_flips_are_fair_independent_and_only_those_asked_for():
+    def flips(horizontal, vertical):
+        with loading(augment=SimpleNamespace(horizontal_flip=horizontal, vertical_flip=vertical)) as loader:
+            return loader._source.flips(np.arange(4000))
+
+    both = flips(True, True)
+    assert (np.abs(both.mean(0) - 0.5) < 0.04).all()
+    assert abs((both[:, 0] == both[:, 1]).mean() - 0.5) < 0.04
+    np.testing.assert_array_equal(flips(True, False), both & [True, False])
+    np.testing.assert_array_equal(flips(False, True), both & [False, True])
+    assert not flips(False, False).any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data(), st.integers(1, 3))
+def test_ledger_over_changing_owners(data, workers):
+    """Over five passes of a prime number of images each comes once a pass, whoever owned which microbatch."""
+    passes, per_step = 5, BATCHING.batch_size * BATCHING.reads_per_step
+    steps = -(-passes * PRIME // per_step)
+    sample_at = {}
+    with contextlib.ExitStack() as stack:
+        loaders = [stack.enter_context(loading()) for _ in range(workers)]
+        for step in range(steps):
+            edges = st.lists(st.integers(0, BATCHING.microbatches), min_size=workers - 1, max_size=workers - 1)
+            cuts = [0, *sorted(data.draw(edges)), BATCHING.microbatches]
+            for loader, first, end in zip(loaders, cuts, cuts[1:], strict=False):
+                for _, _, _, positions, samples, _ in consume(loader, [step], range(first, end)):
+                    for position, sample in zip(positions.tolist(), samples.tolist(), strict=True):
+                        assert position not in sample_at
+                        sample_at[position] = sample
+    assert sorted(sample_at) == list(range(steps * per_step))
+    for start in range(0, passes * PRIME, PRIME):
+        assert sorted(sample_at[p] for p in range(start, start + PRIME)) == list(range(PRIME))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
+def test_same_bits_for_any_threads_and_prefetch(threads, prefetch):
+    with loading() as one, loading(FakePack((20, 33)), threads=threads, prefetch=prefetch) as other:
+        same(consume(one, range(8), range(4)), consume(other, range(8), range(4)))
+
+
+def test_resuming_in_the_middle_of_a_pass_goes_on_alike():
+    with loading() as one, loading() as resumed:
+        whole = consume(one, range(10), [0, 1, 2, 3])
+        same(whole[3 * 8 :], consume(resumed, range(3, 10), [0, 1, 2, 3]))
+
+
+def test_the_next_reads_are_loaded_ahead_and_only_once():
+    with loading(prefetch=2) as loader:
+        gate = Gate(loader)
+        for read in (0, 1):
+            loader.get(0, read, [0, 3])
+        loader._executor.submit(lambda: None).result()
+        # Reads (0, 0), (0, 1), (1, 0), then (1, 1): microbatches 0 and 3 of four batches of twelve.
+        assert gate.starts == [0, 9, 12, 21, 24, 33, 36, 45]
+        loader.get(1, 0, [0, 3])
+        loader._executor.submit(lambda: None).result()
+        assert gate.starts[8:] == [48, 57]
+
+
+def test_new_owners_get_their_own_and_keep_what_was_loaded():
+    with loading(prefetch=1) as loader, loading() as reference:
+        gate = Gate(loader)
+        loader.get(0, 0, [0, 1])
+        loader._executor.submit(lambda: None).result()
+        gate.starts.clear()
+        found = [(b.index, b.samples.tolist(), b.images.clone()) for b in loader.get(0, 1, [1, 2, 3])]
+        expected = [(b.index, b.samples.tolist(), b.images) for b in reference.get(0, 1, [1, 2, 3])]
+        for one, other in zip(found, expected, strict=True):
+            assert one[:2] == other[:2]
+            assert torch.equal(one[2], other[2])
+        loader._executor.submit(lambda: None).result()
+        assert gate.starts == [18, 21, 27, 30, 33]  # not 15, which was there
+
+
+def test_held_buffers_are_never_written_and_released_ones_are_used_again():
+    with loading(threads=3) as loader:
+        held, copies = [], []
+        for step in range(6):
+            for read in (0, 1):
+                for batch in loader.get(step, read, [0, 1]):
+                    held.append(batch.images)
+                    copies.append(batch.images.clone())
+        loader._executor.shutdown(wait=True)  # all that was loaded ahead has been written
+        assert all(torch.equal(image, copy) for image, copy in zip(held, copies, strict=True))
+        assert len({image.data_ptr() for image in held}) == 24
+
+
+def test_release_takes_back_this_and_earlier_steps():
+    with loading(prefetch=0) as loader:
+        pointers = [{b.images.data_ptr() for b in loader.get(step, 0, [0, 1])} for step in range(3)]
+        loader.release(1)
+        again = {b.images.data_ptr() for b in loader.get(3, 0, [0, 1, 2, 3])}
+        assert again == pointers[0] | pointers[1]
+        assert loader.get(4, 0, [0])[0].images.data_ptr() not in set.union(*pointers)
+
+
+def test_memory_stays_bounded_when_released():
+    with loading(prefetch=2, threads=2) as loader:
+        gate = Gate(loader)
+        consume(loader, range(50), range(4))
+        assert len(set(gate.outs)) <= 4 * (2 + 2)  # two reads held in a step, two ahead
+
+
+def test_an_abandoned_buffer_is_not_given_out_while_it_is_written():
+    with loading(prefetch=1, threads=2) as loader, loading() as reference:
+        gate = Gate(loader)
+        gate.held_up = {12}  # the read after the first one sticks in its thread
+        loader.get(0, 0, [0])
+        assert gate.entered.wait(20)
+        stuck = gate.outs[gate.starts.index(12)]
+        loader.release(0)
+        held = [loader.get(step, 0, [1])[0].images for step in range(5, 10)]
+        assert stuck not in gate.outs[2:]
+        gate.open.set()
+        expected = [reference.get(step, 0, [1])[0].images for step in range(5, 10)]
+        loader._executor.shutdown(wait=True)
+        assert all(torch.equal(one, other) for one, other in zip(held, expected, strict=True))
+        free = [loader._buffer(), *loader._free]
+        assert stuck in {buffer.data_ptr() for buffer in free}  # once written it may be used again
+
+
+def test_an_exception_in_a_thread_reaches_the_caller_and_the_next_try_loads_again():
+    with loading(prefetch=0, threads=2) as loader, loading() as reference:
+        gate = Gate(loader)
+        gate.failures = 1
+        with pytest.raises(OSError, match="the disk is gone"):
+            loader.get(0, 0, [0, 1, 2])
+        for one, other in zip(loader.get(0, 0, [0, 1, 2]), reference.get(0, 0, [0, 1, 2]), strict=True):
+            assert torch.equal(one.images, other.images)
+
+
+@pytest.mark.parametrize("place", [(0, 2, [0]), (0, 0, [4]), (-1, 0, [0])])
+def test_places_outside_the_step_are_refused(place):
+    with loading() as loader, pytest.raises(ValueError, match="out of range"):
+        loader.get(*place)
+
+
+def test_waiting_is_counted():
+    with loading(prefetch=1) as loader:
+        gate = Gate(loader)
+        gate.held_up = {0}
+        threading.Timer(0.2, gate.open.set).start()
+        loader.get(0, 0, [0])
+        assert 0.15 < loader.waited < 10
+        loader._executor.submit(lambda: None).result()  # the next read is ready now
+        before = loader.waited
+        loader.get(0, 1, [0])
+        assert loader.waited - before < 0.1
+
+
+def test_close_ends_the_threads_and_leaves_what_was_handed_out():
+    before = threading.active_count()
+    loader = Loader(FakePack(), 9, BATCHING, augment=NO_FLIPS, pixel_range=(0.0, 1.0), threads=3)
+    images = loader.get(0, 0, [0, 1])[0].images
+    copy = images.clone()
+    assert threading.active_count() > before
+    loader.close()
+    loader.close()
+    assert threading.active_count() == before
+    assert torch.equal(images, copy)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        loader.get(0, 1, [0])
+
+
+def test_a_pack_that_contradicts_itself_is_refused():
+    pack = FakePack()
+    pack.parts = pack.parts * 2
+    with pytest.raises(ValueError, match="parts hold 106"):
+        Loader(pack, 9, BATCHING, augment=NO_FLIPS, pixel_range=(0.0, 1.0))

@@ -1,0 +1,208 @@
+"""What `data.path` may be, and that a folder of images is prepared once."""
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gen_dist.data import source
+from gen_dist.data.pack import Pack, PackWriter
+from gen_dist.data.source import describe_data, locate_pack, packs_cache, resolve_data
+from gen_dist.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "gen-dist" / "packs"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        Image.fromarray(np.full((20, 10, 3), 50 * seed, np.uint8)).save(folder / f"{seed}.png")
+    return folder
+
+
+def write(path: Path, shape: tuple[int, int, int]) -> Path:
+    with PackWriter(path, shape) as writer:
+        writer.append(np.zeros(shape, np.uint8), 0)
+        writer.finish("", {}, ["all"], [])
+    return path
+
+
+def nobody(line: str) -> None:
+    pytest.fail(f"reported: {line}")
+
+
+def test_folder_is_prepared_once(photos: Path, cache: Path) -> None:
+    lines: list[str] = []
+    assert "to be prepared once into" in describe_data(str(photos), 16)
+    assert not cache.exists()
+    path = resolve_data(str(photos), 16, lines.append)
+    assert path.parent == cache
+    assert Pack.open(path).shape == (16, 16, 3)
+    assert lines[0] == f"preparing the 3 files of '{photos}' at 16×16, once, into '{path}'"
+    assert lines[1].startswith("prepared 3 images in ")
+    assert resolve_data(str(photos), 16, nobody) == path
+    assert "folder of 3 files, already prepared in" in describe_data(str(photos), 16)
+
+
+def test_the_same_folder_by_another_path(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = resolve_data(str(photos), 16, lambda _: None)
+    monkeypatch.chdir(photos.parent)
+    monkeypatch.setenv("HOME", str(photos.parent))
+    for other in ("photos", "./photos/", "~/photos", "photos/../photos"):
+        assert resolve_data(other, 16, nobody) == path
+
+
+def test_changes_make_another_pack(photos: Path) -> None:
+    def resolved(size: int = 16) -> Path:
+        return resolve_data(str(photos), size, lambda _: None)
+
+    seen = [resolved(), resolved(24)]
+    Image.new("RGB", (9, 9)).save(photos / "new.png")
+    seen.append(resolved())
+    (photos / "new.png").rename(photos / "renamed.png")
+    seen.append(resolved())
+    os.utime(photos / "renamed.png", ns=(1, 1))
+    seen.append(resolved())
+    (photos / "broken.png").symlink_to("nowhere")
+    seen.append(resolved())
+    assert len(set(seen)) == len(seen)
+    assert len(Pack.open(seen[-1])) == 4
+
+
+def test_progress(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "SECONDS_BETWEEN_REPORTS", -1.0)
+    lines: list[str] = []
+    resolve_data(str(photos), 16, lines.append)
+    assert lines[1:-1] == [f"prepared {done} of 3 files" for done in (1, 2, 3)]
+
+
+def test_rejected_files_are_mentioned(photos: Path) -> None:
+    (photos / "notes.txt").write_text("hello")
+    lines: list[str] = []
+    resolve_data(str(photos), 16, lines.append)
+    assert lines[1].endswith("1 files rejected (listed in meta.json)")
+
+
+def test_damaged_cache_is_made_again(photos: Path, cache: Path) -> None:
+    path = resolve_data(str(photos), 16, lambda _: None)
+    os.truncate(path / "images-00000.npy", 10)
+    (cache / f".{path.name}.0123.tmp").mkdir()  # of a process that was killed
+    assert resolve_data(str(photos), 16, lambda _: None) == path
+    assert Pack.open(path).verify() == []
+    assert sorted(one.name for one in cache.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
+def test_processes_wait_for_each_other(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+    real = source.prepare
+    monkeypatch.setattr(
+        source, "prepare", lambda folder, *more, **options: calls.append(folder) or real(folder, *more, **options)
+    )
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: resolve_data(str(photos), 16, lambda _: None), range(4)))
+    assert len(paths) == 1
+    assert calls == [photos]
+
+
+def test_pack(tmp_path: Path) -> None:
+    path = write(tmp_path / "pack", (16, 16, 3))
+    assert resolve_data(str(path), 16, nobody) == path
+    assert describe_data(str(path), 16) == f"{path}: pack of 1 images of 16×16, 1 classes"
+
+
+@pytest.mark.parametrize("find", [lambda path, size: resolve_data(path, size, nobody), describe_data])
+class TestBoth:
+    """What is refused, before training and in a dry run alike."""
+
+    def test_missing(self, tmp_path: Path, find) -> None:
+        for name in ("none", "x" * 300, "nul\0", "~nobody-here"):
+            with pytest.raises(UserError, match=r"^data.path '.*': no such folder; give a folder of images or a pack"):
+                find(str(tmp_path / name), 16)
+
+    def test_file(self, find) -> None:
+        with pytest.raises(UserError, match=r"data.path '.*': not a folder; give"):
+            find(__file__, 16)
+
+    def test_empty(self, tmp_path: Path, find) -> None:
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "empty" / ".hidden").touch()
+        with pytest.raises(UserError, match=r"data.path '.*': the folder is empty; give a folder with images in it"):
+            find(str(tmp_path / "empty"), 16)
+
+    def test_size(self, photos: Path, find) -> None:
+        with pytest.raises(UserError, match=r"data.size 4: out of range; give 8 to 1024 pixels"):
+            find(str(photos), 4)
+
+    def test_pack_of_another_shape(self, tmp_path: Path, find) -> None:
+        for shape, hint in (
+            ((32, 32, 3), "set data.size=32"),
+            ((8, 16, 3), "prepare it again"),
+            ((16, 16, 1), "prepare"),
+        ):
+            path = write(tmp_path / "-".join(map(str, shape)), shape)
+            with pytest.raises(UserError, match=rf"{shape[1]}×{shape[0]} with {shape[2]} channels, but .*; {hint}"):
+                find(str(path), 16)
+
+    @pytest.mark.parametrize("file", ["meta.json", "images-00000.npy"])
+    def test_damaged_pack(self, tmp_path: Path, file: str, find) -> None:
+        path = write(tmp_path / "pack", (16, 16, 3))
+        (path / file).unlink()
+        with pytest.raises(UserError, match=rf"pack '.*': .*{file}"):
+            find(str(path), 16)
+
+    def test_bundled(self, find) -> None:
+        with pytest.raises(UserError, match="bundled pictures 'nonsense': unknown name; give one of"):
+            find("bundled:nonsense", 32)
+        with pytest.raises(UserError, match=r"bundled:emoji': its images are 32×32 .*; set data.size=32"):
+            find("bundled:emoji", 64)
+
+
+def test_no_image(photos: Path, cache: Path) -> None:
+    for file in photos.iterdir():
+        file.write_text("hello")
+    with pytest.raises(UserError, match="none of its 3 files is an image; give a folder of images"):
+        describe_data(str(photos), 16)
+    with pytest.raises(UserError, match=r"none of its 3 files is a readable image \(0.png: not an image"):
+        resolve_data(str(photos), 16, lambda _: None)
+    assert [one.suffix for one in cache.iterdir()] == [".lock"]
+
+
+def test_bundled(cache: Path) -> None:
+    said = describe_data("bundled:emoji", 32)
+    assert not cache.exists()
+    path = resolve_data("bundled:emoji", 32, nobody)
+    assert said == f"bundled:emoji: {len(Pack.open(path))} images of 32×32"
+    assert locate_pack("bundled:emoji", Path("/of/another/machine")) == path
+
+
+def test_cache_that_cannot_be_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        UserError, match=r"cache folder '.*/file/gen-dist/packs': cannot write to it: Not a directory; set"
+    ):
+        resolve_data(str(photos), 16, nobody)
+
+
+def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for chosen in ("", "relative/path"):
+        monkeypatch.setenv("XDG_CACHE_HOME", chosen)
+        assert packs_cache() == tmp_path / ".cache" / "gen-dist" / "packs"
+
+
+def test_another_machine(tmp_path: Path) -> None:
+    path = write(tmp_path / "pack", (16, 16, 3))
+    assert locate_pack("pack", path) == path
+    with pytest.raises(UserError, match=rf"data.path 'pack': {socket.gethostname()} has no pack '/none'; copy"):
+        locate_pack("pack", Path("/none"))
