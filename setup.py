@@ -62,6 +62,10 @@ setup(
         *pillow(),
     ],
     extras_require={
+        "bench": [  # what Ray Train imports, the peer of benchmarks.launch
+            "pandas>=2.2",
+            "pyarrow>=17",
+        ],
         "dev": [
             "hypothesis>=6.100",
             "mypy>=1.15",

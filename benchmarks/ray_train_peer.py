@@ -1,4 +1,4 @@
-"""The peer of `benchmarks.launch`: the `smoke` preset's DCGAN under Ray Train's TorchTrainer, as its documentation has it.
+"""The peer of `benchmarks.launch`: the `smoke` preset's DCGAN under Ray Train's TorchTrainer, written as its docs say.
 
 Run as `python -m benchmarks.ray_train_peer FOLDER`. The worker of rank 0 appends a row to FOLDER/metrics.jsonl after
 each step (both networks), and leaves the seconds it took to import and build gen-dist's model in FOLDER/model.json.

@@ -184,7 +184,7 @@ def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
     others = sorted({i.host for i in identities if i.source != source_hash()})
     if others:
         raise UserError(
-            f"gen-dist on {', '.join(others)}: another source than here; install the same version everywhere"
+            f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere"
         )
     others = sorted({i.host for i in identities if i.data_hash != data_hash})
     if others:

@@ -24,6 +24,7 @@ from gen_dist.data.pack import PackWriter, printable
 from gen_dist.errors import RunError, UserError
 
 SECONDS_PER_IMAGE = 60.0  # far above what the largest image takes on a busy machine
+SECONDS_TO_START = 60.0  # of which a tenth of one is usual
 SIZES = range(8, 1025)
 CHUNK_FILES, CHUNK_BYTES = 32, 4 << 20  # what a thread decodes at a time; of its output
 DECODER = "gen_dist.data.decode"
@@ -184,7 +185,7 @@ class _Decoder:
 
     def _start(self) -> socket.socket:
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(self.seconds)
+        self._socket.settimeout(SECONDS_TO_START)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", DECODER, str(self.size)],
@@ -194,9 +195,14 @@ class _Decoder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        if self._socket.recv(1) != READY:
+        try:
+            ready = self._socket.recv(1) == READY
+        except TimeoutError:
+            ready = False
+        if not ready:
             code = self._stop()
             raise RunError(f"the image decoder does not start (exit code {code}); 'python -m {DECODER} 64' says why")
+        self._socket.settimeout(self.seconds)
         return self._socket
 
     def _stop(self) -> int:

@@ -111,14 +111,22 @@ def poisoned(engine, times):
     return fired
 
 
+def repeat(action, times):
+    for _ in range(times):
+        action()
+
+
 def test_a_reproduced_nan_stops_before_anything_is_committed_and_names_its_samples(tiny_pack):
     engine = engine_of(case("vae"), tiny_pack)
     fired = poisoned(engine, times=10**9)
-    hashes = [engine.state.hash()]
+    hashes = []
+
+    def remember_and_step():
+        hashes.append(engine.state.hash())
+        engine.step()
+
     with pytest.raises(RunError) as caught:
-        for _ in range(5):
-            engine.step()
-            hashes.append(engine.state.hash())
+        repeat(remember_and_step, 5)
     step = engine.state.step
     assert fired, "the fault never fired"
     assert engine.state.hash() == hashes[step]

@@ -218,8 +218,8 @@ def test_a_file_that_crashes_the_decoder(source: Path, started: list[subprocess.
 
 @pytest.mark.usefixtures("misbehaving")
 def test_a_file_that_takes_too_long() -> None:
-    with _Decoder(8, seconds=0.5) as decoder:
-        assert decoder.decode(encoded() + b"HANG") == "takes more than 0.5 seconds to decode"
+    with _Decoder(8, seconds=1.5) as decoder:
+        assert decoder.decode(encoded() + b"HANG") == "takes more than 1.5 seconds to decode"
         assert isinstance(decoder.decode(encoded()), np.ndarray)
 
 
@@ -233,10 +233,10 @@ def test_a_killed_decoder_costs_no_image(started: list[subprocess.Popen]) -> Non
 
 
 def test_a_stopped_decoder_is_replaced(started: list[subprocess.Popen]) -> None:
-    with _Decoder(8, seconds=0.5) as decoder:
+    with _Decoder(8, seconds=1.5) as decoder:
         decoder.decode(encoded())
         started[0].send_signal(signal.SIGSTOP)
-        assert decoder.decode(encoded() + bytes(10 << 20)) == "takes more than 0.5 seconds to decode"
+        assert decoder.decode(encoded() + bytes(10 << 20)) == "takes more than 1.5 seconds to decode"
         assert isinstance(decoder.decode(encoded()), np.ndarray)
     assert [process.returncode for process in started] == [-signal.SIGKILL, 0]
 

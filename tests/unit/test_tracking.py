@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,9 +107,11 @@ def test_a_run_resumed_twice_is_recorded_once(run: RunFolder, killed_by: signal.
     assert first._service.returncode is not None, "W&B's process was left, or left uncollected"
 
     command = [sys.executable, "-c", KILLED, run.path, str(killed_by.value)]
-    killed = subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, check=False)
-    assert killed.returncode == -killed_by
-    assert ended(int(killed.stdout))
+    with tempfile.TemporaryDirectory() as scratch:  # wandb's own temporary folders outlive a killed process
+        here, environ = Path(__file__).parents[2], os.environ | {"TMPDIR": scratch}
+        killed = subprocess.run(command, cwd=here, env=environ, stdout=subprocess.PIPE, check=False)
+        assert killed.returncode == -killed_by
+        assert ended(int(killed.stdout))
 
     last, reports, recorder = record(run.path, 13, 25)
     recorder.close("finished")

@@ -1,0 +1,66 @@
+"""The number of workers, who owns what, and who started them do not change the losses."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import losses, train
+
+FAMILIES = {
+    "vae": ["vae-emoji"],
+    "dcgan": ["smoke"],
+}
+COMMON = ["train.steps=20", "train.batch_size=32", "train.microbatch_size=8", "train.precision=fp32",
+          "train.log_every=1", "train.sample_every=20", "train.checkpoint_every=20"]  # fmt: skip
+WAYS = {
+    "one Ray worker": ["--workers", "1"],
+    "two Ray workers": ["--workers", "2"],
+    "two Ray workers that own 3 and 1": ["--workers", "2", "cluster.shares=[3,1]"],
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory) -> tuple[list[str], Path, Path]:
+    """The arguments of a family, a folder, and its run in one plain process."""
+    arguments = [*FAMILIES[request.param], *COMMON]
+    cwd = tmp_path_factory.mktemp(request.param)
+    return arguments, cwd, train(cwd, "plain", *arguments, "--no-ray")
+
+
+def compare(first: Path, second: Path) -> None:
+    expected, found = losses(first), losses(second)
+    assert list(found) == list(expected) == list(range(1, 21))
+    for step, values in expected.items():
+        assert found[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_losses_are_those_of_one_plain_process(way, family):
+    arguments, cwd, plain = family
+    compare(plain, train(cwd, way.replace(" ", "-"), *arguments, *WAYS[way]))
+
+
+def test_losses_under_torchrun_are_the_same(family, monkeypatch):
+    import subprocess
+
+    from tests.command import environment
+
+    arguments, cwd, plain = family
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
+               f"--master-port={port}", "-m", "gen_dist.launch.cli", "train", *arguments, "--no-ray",
+               "--run-dir", "torchrun", "wandb.mode=disabled"]  # fmt: skip
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    compare(plain, cwd / "torchrun")
+
+
+def test_another_seed_gives_other_losses(family):
+    """The comparison can fail."""
+    arguments, cwd, plain = family
+    other = train(cwd, "other", *arguments, "--no-ray", "seed=1")
+    with pytest.raises(AssertionError):
+        compare(plain, other)

@@ -1,0 +1,65 @@
+"""Who runs where, without a cluster."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gen_dist.cluster.placement import Node, plan_workers
+from gen_dist.errors import UserError
+
+
+def nodes(*cpus: int, gpus: int = 0) -> list[Node]:
+    return [Node(f"id{i}", f"host{i}", f"10.0.0.{i + 1}", count, gpus) for i, count in enumerate(cpus)]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "wanted", "microbatches", "threads", "hosts"),
+    [
+        ((2,), None, 4, 1, [0, 0]),
+        ((8,), None, 4, 1, [0, 0, 0, 0]),
+        ((8,), None, 4, 4, [0, 0]),
+        ((4, 2), None, 8, 1, [0, 0, 0, 0, 1, 1]),
+        ((4, 2), 3, 8, 1, [0, 0, 0]),
+        ((2, 2), 2, 8, 1, [0, 1]),
+        ((1,), None, 8, 2, None),
+    ],
+)
+def test_placement(cpus, wanted, microbatches, threads, hosts):
+    if hosts is None:
+        with pytest.raises(UserError, match="CPUs at train.threads=2 for 0"):
+            plan_workers(nodes(*cpus), wanted, microbatches, threads, "cpu")
+        return
+    plan = plan_workers(nodes(*cpus), wanted, microbatches, threads, "cpu")
+    assert [node.host for node in plan.nodes] == [f"host{i}" for i in hosts]
+    assert (plan.cpus_per_worker, plan.gpus_per_worker) == (threads, 0)
+
+
+def test_gpus_are_used_where_every_node_has_one():
+    assert plan_workers(nodes(8, 8, gpus=2), None, 16, 1, "auto").workers == 4
+    assert plan_workers(nodes(8, 8, gpus=2), None, 16, 1, "cpu").gpus_per_worker == 0
+    mixed = [*nodes(8, gpus=1), Node("idx", "hostx", "10.0.0.9", 8, 0)]
+    assert plan_workers(mixed, None, 16, 1, "auto").gpus_per_worker == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (9, "--workers 9: more workers than the batch has microbatches (8); use at most 8 workers"),
+        (7, "--workers 7: the cluster has CPUs at train.threads=1 for 6; use at most 6, or auto"),
+    ],
+)
+def test_impossible_wishes_are_refused(wanted, message):
+    with pytest.raises(UserError) as caught:
+        plan_workers(nodes(4, 2), wanted, 8, 1, "cpu")
+    assert message in str(caught.value)
+
+
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=6), st.integers(1, 64))
+def test_no_node_is_overfilled_and_ranks_of_a_node_are_neighbours(cpus, microbatches):
+    plan = plan_workers(nodes(*cpus), None, microbatches, 1, "cpu")
+    assert plan.workers == min(sum(cpus), microbatches)
+    hosts = [node.host for node in plan.nodes]
+    assert hosts == sorted(hosts, key=hosts.index)
+    for node in set(plan.nodes):
+        assert plan.nodes.count(node) <= node.cpus
+    assert len(plan.describe()) == len(set(hosts))

@@ -1,0 +1,77 @@
+"""What the supervisor says of failures, and whom it refuses. Without a cluster."""
+
+from dataclasses import replace
+
+import pytest
+import torch.distributed as dist
+
+from gen_dist.cluster.source import source_hash
+from gen_dist.cluster.supervisor import check_identities, describe_death, first_line, is_collective
+from gen_dist.cluster.worker import Identity
+from gen_dist.engine.hardware import Hardware, resolve_hardware
+from gen_dist.errors import UserError
+from gen_dist.presets import load_config
+
+PLAIN = Hardware("laptop", cuda=False, bf16_on_cpu=False, bf16_on_cuda=False)
+FAST = Hardware("server", cuda=False, bf16_on_cpu=True, bf16_on_cuda=False)
+GPU = Hardware("gpu", cuda=True, bf16_on_cpu=False, bf16_on_cuda=True)
+MEMBER = Identity("laptop", "10.0.0.1", 1, source_hash(), PLAIN, "abc")
+
+
+def test_other_source_and_other_data_are_refused_by_name():
+    check_identities([MEMBER, MEMBER], "abc")
+    with pytest.raises(UserError, match="gen-dist on old: other source than here"):
+        check_identities([MEMBER, replace(MEMBER, host="old", source="0" * 64)], "abc")
+    with pytest.raises(UserError, match="data on stale: other content than here"):
+        check_identities([MEMBER, replace(MEMBER, host="stale", data_hash="xyz")], "abc")
+
+
+@pytest.mark.parametrize(
+    ("error", "collective"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:1"), True),
+        (dist.DistBackendError("NCCL error"), True),
+        (RuntimeError("shape mismatch"), False),
+        (ValueError("gloo is a word"), False),
+    ],
+)
+def test_a_broken_collective_is_told_from_other_errors(error, collective):
+    assert is_collective(error) is collective
+
+
+def test_deaths_are_told_in_a_line():
+    assert "killed, crashed or out of memory" in describe_death(Exception("x connection error code 2. y"))
+    born_dead = Exception(
+        "The actor died because of an error raised in its creation task\n  File x\nImportError: no torch\n"
+    )
+    assert describe_death(born_dead) == "the process could not start: ImportError: no torch"
+    assert first_line("\n\n  one \n two") == "one"
+    assert first_line("") == "no message"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "group", "device", "precision"),
+    [
+        ([], [PLAIN, FAST], "cpu", "fp32"),
+        ([], [FAST, FAST], "cpu", "bf16"),
+        ([], [GPU, FAST], "cpu", "fp32"),
+        ([], [GPU, GPU], "cuda", "bf16"),
+        (["train.device=cpu"], [GPU, GPU], "cpu", "fp32"),
+        (["train.precision=fp32"], [GPU], "cuda", "fp32"),
+    ],
+)
+def test_auto_is_what_all_have(overrides, group, device, precision):
+    train = resolve_hardware(load_config("dcgan-64", overrides), group).train
+    assert (train.device, train.precision, train.reducer) == (device, precision, "ddp")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.precision=bf16", "train.precision 'bf16': no bf16 in hardware on laptop"),
+        ("train.device=cuda", "train.device 'cuda': no CUDA GPU on laptop, server"),
+    ],
+)
+def test_what_was_asked_for_by_name_must_be_there(override, message):
+    with pytest.raises(UserError, match=message):
+        resolve_hardware(load_config("dcgan-64", [override]), [PLAIN, FAST])
