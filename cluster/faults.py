@@ -5,12 +5,13 @@ A fault that fires writes its proof file first, so that a test can tell a run th
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gen_dist.engine.engine import Where
+from gen_dist.events import Where
 
 VARIABLE = "GEN_DIST_FAULT"
 
@@ -39,6 +40,7 @@ class Fault:
             raise ValueError("a fault on purpose")
         signals = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segfault": signal.SIGSEGV}
         os.kill(os.getpid(), signals[self.kind])
+        time.sleep(60)  # Ray's handler of a segmentation fault writes for a while: nothing may be computed meanwhile
 
 
 def parse_fault(text: str) -> Fault:

@@ -6,11 +6,14 @@ gloo resolves the host's own name and ends up on loopback on many machines, so i
 import os
 import socket
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import psutil
-import torch.distributed as dist
 
 from gen_dist.errors import RunError
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
 
 
 def interface_of(address: str) -> str:
@@ -25,8 +28,10 @@ def interface_of(address: str) -> str:
     raise RunError(f"no network interface of {socket.gethostname()} has the address {address} that Ray uses")
 
 
-def serve_store(address: str, timeout_seconds: float) -> tuple[dist.TCPStore, int]:
+def serve_store(address: str, timeout_seconds: float) -> tuple["dist.TCPStore", int]:
     """A rendezvous store that listens on `address` only, on a port that the system chose and that is already bound."""
+    import torch.distributed as dist
+
     listener = socket.create_server((address, 0), backlog=512)
     port = listener.getsockname()[1]
     store = dist.TCPStore(

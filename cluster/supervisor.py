@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch.distributed as dist
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from gen_dist.assignment import Assignment
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.placement import Plan
 from gen_dist.cluster.policy import Failure, Kind, root_cause, seconds_to_wait_for_more
@@ -26,7 +26,6 @@ from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError, UserError
 from gen_dist.events import Event
-from gen_dist.training import Assignment
 
 POLL_SECONDS = 0.2
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
@@ -57,7 +56,8 @@ class Supervisor:
         self.workers: list[Any] = []  # actor handles, whose methods ray makes up
         self.identities: list[Identity] = []
         self.doing: list[str] = ["start-up"] * plan.workers
-        self.store: dist.TCPStore | None = None
+        self.store: object = None  # lives as long as its workers
+        self.rendezvous: Rendezvous
 
     def run(self, asked_to_stop: Callable[[], bool], prepare: Callable[[RunConfig], None]) -> int:
         """Train; returns the number of finished steps. `prepare` gets the resolved configuration before any step.
@@ -89,6 +89,9 @@ class Supervisor:
         asked: list[ray.ObjectRef[Identity]] = [
             worker.identify.remote(self.job.config.data.path, self.job.pack) for worker in self.workers
         ]
+        timeout = self.job.config.cluster.timeout_seconds
+        self.store, port = serve_store(self.address, timeout)  # imports torch, while the workers do
+        self.rendezvous = Rendezvous(self.address, port, 0, timeout)
         for rank, reference in enumerate(asked):
             try:
                 self.identities.append(ray.get(reference, timeout=START_SECONDS))
@@ -98,12 +101,11 @@ class Supervisor:
 
     def start_training(self, config: RunConfig) -> dict[ray.ObjectRef, int]:
         """Every rank's `run`, going: reference to rank."""
-        timeout = config.cluster.timeout_seconds
-        self.store, port = serve_store(self.address, timeout)
-        rendezvous = Rendezvous(self.address, port, 0, timeout)
         job = self.job
         return {
-            worker.run.remote(Assignment(config, job.pack, rank, job.ownership, job.resume, job.init), rendezvous): rank
+            worker.run.remote(
+                Assignment(config, job.pack, rank, job.ownership, job.resume, job.init), self.rendezvous
+            ): rank
             for rank, worker in enumerate(self.workers)
         }
 
@@ -183,9 +185,7 @@ def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
     """
     others = sorted({i.host for i in identities if i.source != source_hash()})
     if others:
-        raise UserError(
-            f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere"
-        )
+        raise UserError(f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere")
     others = sorted({i.host for i in identities if i.data_hash != data_hash})
     if others:
         raise UserError(f"data on {', '.join(others)}: other content than here; copy the same pack to every node")
@@ -197,6 +197,8 @@ def first_line(text: str) -> str:
 
 def is_collective(cause: BaseException) -> bool:
     """Whether a worker failed only because a peer no longer answered."""
+    import torch.distributed as dist
+
     text = str(cause)
     marks = (
         "gloo",

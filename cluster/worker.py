@@ -1,4 +1,7 @@
-"""The actor: one process that trains. Everything it has to tell is fetched by the supervisor with `poll`."""
+"""The actor: one process that trains. Everything it has to tell is fetched by the supervisor with `poll`.
+
+torch is imported in methods only: so the driver can start workers before it has imported torch itself.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import ray
-import torch.distributed as dist
 
+from gen_dist.assignment import Assignment
 from gen_dist.cluster.faults import inject_faults
-from gen_dist.cluster.network import choose_interface
 from gen_dist.cluster.source import source_hash
 from gen_dist.data.pack import Pack
 from gen_dist.data.source import locate_pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
 from gen_dist.events import Event, Message
-from gen_dist.training import Assignment, train
 
 MOST_WAITING_EVENTS = 64  # then training waits for the supervisor
 
@@ -69,6 +70,10 @@ class TrainWorker:
 
     def run(self, assignment: Assignment, rendezvous: Rendezvous) -> int:
         """Train; returns the number of finished steps."""
+        import torch.distributed as dist
+
+        from gen_dist.training import train
+
         if assignment.ownership.workers > 1:
             self.where = "rendezvous"
             self.meet(assignment, rendezvous)
@@ -81,6 +86,10 @@ class TrainWorker:
 
     def meet(self, assignment: Assignment, rendezvous: Rendezvous) -> None:
         """Join the process group of this generation."""
+        import torch.distributed as dist
+
+        from gen_dist.cluster.network import choose_interface
+
         own = rendezvous.address if rendezvous.is_local else ray.util.get_node_ip_address()
         interface = choose_interface(own)
         self.events.put(Message(f"rank {assignment.rank} on {socket.gethostname()} uses interface {interface} ({own})"))

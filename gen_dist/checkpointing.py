@@ -1,11 +1,31 @@
-"""What a checkpoint must agree on with the run that continues it."""
+"""What a checkpoint is made of, and what it must agree on with the run that continues it. Needs no torch."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from gen_dist.config import RunConfig, result_settings
 from gen_dist.data.pack import Pack
 from gen_dist.errors import UserError
+
+FORMAT = 1
+WEIGHTS, EMA, OPTIMIZER, STATE = "weights.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
+
+
+def read_facts(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The JSON part of a checkpoint.
+
+    Raises:
+        UserError: missing, not JSON, or of another format.
+    """
+    try:
+        facts = json.loads(files[STATE])
+        known = facts["format"] == FORMAT and isinstance(facts["step"], int)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"checkpoint file {STATE}: missing or corrupt; use an older checkpoint") from None
+    if not known:
+        raise UserError(f"checkpoint file {STATE}: format {facts['format']!r}; this version reads format {FORMAT}")
+    return facts
 
 
 def checkpoint_facts(config: RunConfig, pack: Pack) -> dict[str, Any]:

@@ -1,8 +1,20 @@
-"""What a training process tells the recorder. Plain values, so that they travel through Ray as they are."""
+"""What a training process tells others. Plain values, so that they travel through Ray as they are."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a worker is doing; `step` is the number of the step in progress, the first is 1."""
+
+    step: int
+    phase: str
+    stage: str  # "data", "compute", "optimise" or "commit"
+
+    def __str__(self) -> str:
+        return f"step {self.step}, {self.phase} phase, {self.stage}"
 
 
 @dataclass(frozen=True)

@@ -4,45 +4,27 @@ config -> pack -> loader -> engine -> events. Every worker runs this; only the o
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from gen_dist.checkpointing import check_checkpoint, checkpoint_facts
+from gen_dist.assignment import Assignment
+from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.loader import Loader
 from gen_dist.data.pack import Pack
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.ddp import DDPReducer
-from gen_dist.engine.engine import Engine, StepReport, Where
-from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.engine import Engine, StepReport
 from gen_dist.engine.reducer import LocalReducer
-from gen_dist.engine.state import State, read_facts
-from gen_dist.events import CheckpointReady, Event, Pictures, StepDone
+from gen_dist.engine.state import State
+from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
 from gen_dist.objectives.build import build_objective
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
 
 SHOWN_SAMPLES, SHOWN_RECONSTRUCTIONS = 64, 32
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One worker's part in a run. `config` has its device and precision resolved."""
-
-    config: RunConfig
-    pack: Path
-    rank: int
-    ownership: Ownership
-    resume: Mapping[str, bytes] | None = None  # a checkpoint to continue
-    init: Mapping[str, bytes] | None = None  # a checkpoint whose weights to start from
-
-    @property
-    def reports(self) -> bool:
-        return self.rank == 0
 
 
 def train(

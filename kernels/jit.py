@@ -57,18 +57,17 @@ def cache_folder() -> Path | None:
 
 
 def private_folder(path: Path) -> Path:
-    """Make `path` with mode 0700, or check that it is a folder of this user which no other user can enter.
+    """Make `path` with mode 0700, or check that it is a folder of this user that no other user can write to.
 
-    The folder it lies in is made alike and must not be writable by others. What it holds is pickle: whoever
-    can write there can run code as this user.
+    So for the folder it lies in. What it holds is pickle: whoever can write there can run code as this user.
 
     Raises PermissionError if a check fails, OSError if the folder cannot be made.
     """
     path.parent.parent.mkdir(parents=True, exist_ok=True)
-    for folder, forbidden in ((path.parent, 0o022), (path, 0o077)):
+    for folder in (path.parent, path):
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()  # not stat: a link may have been put there by someone else
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & forbidden:
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
             raise PermissionError(f"{folder}: not a private folder of this user")
     return path
 
@@ -90,6 +89,9 @@ class _Locator(UserProvidedCacheLocator):
         self._py_file = py_file
         self._lineno = py_func.__code__.co_firstlineno
         self._cache_path = str(cache_folder())
+
+    def ensure_cache_path(self) -> None:
+        private_folder(Path(self._cache_path))  # Numba's own would make it anew for everyone to read
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":

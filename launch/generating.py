@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from gen_dist.engine.state import State, read_facts
+from gen_dist.checkpointing import read_facts
+from gen_dist.engine.state import State
 from gen_dist.errors import UserError
 from gen_dist.launch.request import read_latest
 from gen_dist.objectives.build import build_objective

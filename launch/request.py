@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gen_dist.checkpointing import check_checkpoint, checkpoint_facts
+from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.data.source import resolve_data
-from gen_dist.engine.state import read_facts
 from gen_dist.errors import UserError
 from gen_dist.presets import load_config
 from gen_dist.record.checkpoints import latest_checkpoint, read_checkpoint

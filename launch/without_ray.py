@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from gen_dist.assignment import Assignment
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import Hardware, detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
@@ -17,7 +18,7 @@ from gen_dist.errors import RunError, UserError
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Files, Request, open_data, open_run
 from gen_dist.launch.signals import StopRequest, stop_on_signals
-from gen_dist.training import Assignment, train
+from gen_dist.training import train
 
 
 def run_without_ray(request: Request) -> int:

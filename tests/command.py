@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 COMMAND = [sys.executable, "-m", "gen_dist.launch.cli"]
 ROOT = Path(__file__).parents[1]
 SECONDS = 120.0
@@ -85,10 +87,8 @@ def reached(run: Path, step: int) -> Callable[[], bool]:
 
 
 def traces(group: int) -> list[str]:
-    """What a command left behind: processes of its group, and folders of Ray clusters that gen-dist started."""
-    import psutil
-
-    alive = []
+    """What a command left behind: processes of its session, and folders of Ray clusters that gen-dist started."""
+    alive = [str(folder) for folder in Path(os.environ["TMPDIR"]).glob("gd-*")]
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         try:
             if os.getsid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:

@@ -1,5 +1,8 @@
 """Small data that every kind of test uses, made here."""
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,16 @@ def write_pack(path: Path, images: int = TINY_IMAGES, size: int = 16) -> Path:
             writer.append(np.where(disc, colour, 255).astype(np.uint8))
         writer.finish("made by a test", {"images": images}, None, [])
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Where commands put what they must not leave behind. Short, because Ray puts Unix sockets deep below it."""
+    folder = tempfile.mkdtemp(prefix="t", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from gen_dist.assignment import Assignment
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.presets import load_config
-from gen_dist.training import Assignment, build_engine
+from gen_dist.training import build_engine
 
 SMALL = ["data.size=16", "train.device=cpu", "train.precision=fp32"]
 VAE = ["model.latent=4", "model.width=4", "train.batch_size=16", "train.microbatch_size=4"]

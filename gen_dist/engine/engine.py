@@ -21,20 +21,9 @@ from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
 from gen_dist.engine.state import State
 from gen_dist.errors import RunError
+from gen_dist.events import Where
 from gen_dist.models.layers import commit_statistics
 from gen_dist.objectives.base import Committed, Objective, Phase
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a worker is doing; `step` is the number of the step in progress, the first is 1."""
-
-    step: int
-    phase: str
-    stage: str  # "data", "compute", "optimise" or "commit"
-
-    def __str__(self) -> str:
-        return f"step {self.step}, {self.phase} phase, {self.stage}"
 
 
 @dataclass(frozen=True)

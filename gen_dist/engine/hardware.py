@@ -4,8 +4,6 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from gen_dist.config import RunConfig
 from gen_dist.errors import UserError
 
@@ -19,6 +17,8 @@ class Hardware:
 
 
 def detect_hardware() -> Hardware:
+    import torch  # here, so that the driver of a run need not import it
+
     cuda = torch.cuda.is_available()
     return Hardware(
         host=socket.gethostname(),

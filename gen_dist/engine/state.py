@@ -12,12 +12,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from gen_dist.checkpointing import EMA, FORMAT, OPTIMIZER, STATE, WEIGHTS, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.errors import UserError
 from gen_dist.models.build import Modules, build_modules
-
-FORMAT = 1
-WEIGHTS, EMA, OPTIMIZER, STATE = "weights.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
 
 
 class State:
@@ -128,22 +126,6 @@ def flatten_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 def contiguous(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
-
-
-def read_facts(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The JSON part of a checkpoint.
-
-    Raises:
-        UserError: missing, not JSON, or of another format.
-    """
-    try:
-        facts = json.loads(files[STATE])
-        known = facts["format"] == FORMAT and isinstance(facts["step"], int)
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"checkpoint file {STATE}: missing or corrupt; use an older checkpoint") from None
-    if not known:
-        raise UserError(f"checkpoint file {STATE}: format {facts['format']!r}; this version reads format {FORMAT}")
-    return facts
 
 
 def read_tensors(file: str, files: Mapping[str, bytes]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ FAULTS = {
         "killed, crashed or",
     ),
     "segmentation fault": (
-        "segfault rank=1 step=5 phase=generator stage=optimise",
+        "segfault rank=1 step=5 phase=generator stage=compute",
         "rank 1",
         "killed, crashed or",
     ),
@@ -66,6 +66,7 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path):
     process.communicate()
     _, alive = psutil.wait_procs(children, timeout=CLEAN_SECONDS)
     assert not alive, [p.cmdline() for p in alive]
+    wait_for(lambda: traces(process.pid) == [], CLEAN_SECONDS)
     assert "died without a word" in gen_dist("status", "run", cwd=tmp_path).out
 
 

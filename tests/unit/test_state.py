@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from gen_dist.engine.state import OPTIMIZER, STATE, WEIGHTS
+from gen_dist.checkpointing import OPTIMIZER, STATE, WEIGHTS
 from gen_dist.errors import UserError
 from tests.training_cases import case, engine_of, run_steps
 

@@ -1,0 +1,24 @@
+"""One worker's part in a run, as plain values: what its supervisor sends it. Needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gen_dist.config import RunConfig
+from gen_dist.engine.ownership import Ownership
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One worker's part in a run. `config` has its device and precision resolved."""
+
+    config: RunConfig
+    pack: Path
+    rank: int
+    ownership: Ownership
+    resume: Mapping[str, bytes] | None = None  # a checkpoint to continue
+    init: Mapping[str, bytes] | None = None  # a checkpoint whose weights to start from
+
+    @property
+    def reports(self) -> bool:
+        return self.rank == 0
