@@ -19,7 +19,7 @@ class Where:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One committed step. `step` counts finished steps (the first is 1).
+    """One committed step that is to be recorded. `step` counts finished steps (the first is 1).
 
     `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix.
     """

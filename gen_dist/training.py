@@ -95,7 +95,7 @@ class Reporter:
         step, train = self.engine.state.step, self.config.train
         if self.send is None:
             return
-        if last or step == 1 or step % train.log_every == 0:
+        if step % train.log_every == 0 or step in (1, train.steps):  # not where it was cut: a resumed run is the same
             self.send(StepDone(step, report.losses, self.performance()))
         if last or step % train.sample_every == 0:
             self.send_pictures(step)

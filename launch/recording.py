@@ -18,6 +18,7 @@ class Recording:
 
     opened: Opened
     workers: int
+    way: str  # the options to continue it in the same way
     recorder: Recorder | None = None
     tracker: Tracker | None = None
 
@@ -38,7 +39,6 @@ class Recording:
         self.recorder = Recorder(
             folder,
             steps=config.train.steps,
-            log_every=config.train.log_every,
             keep_checkpoints=config.train.keep_checkpoints,
             tracker=self.tracker,
             progress=Progress(config.train.steps, first, config.preset or "training"),
@@ -65,7 +65,7 @@ class Recording:
             print(f"finished: {steps} steps; run folder {path}")
         else:
             self.recorder.close("stopped", f"after step {steps}", request.exit_code)
-            print(f"stopped after step {steps}; to go on: {resume_command(self.opened)}")
+            print(f"stopped after step {steps}; to go on: {self.resume_command}")
         print(self.tracker.summary)
         self.opened.folder.unlock()
         return 0 if finished else request.exit_code
@@ -76,7 +76,7 @@ class Recording:
         Raises:
             RunError: the same failure with where to look and how to go on.
         """
-        message = str(error) or type(error).__name__
+        message = "interrupted at once" if isinstance(error, KeyboardInterrupt) else str(error)
         if self.recorder is None:
             self.opened.discard_if_unused()
             return
@@ -85,11 +85,11 @@ class Recording:
             folder.log(detail)
         self.recorder.close("failed", message, 1)
         folder.unlock()
-        if isinstance(error, RunError) and not isinstance(error, UserError):
-            raise RunError(
-                f"{message}\n  log: {folder.path / 'log.txt'}\n  to go on: {resume_command(self.opened)}"
-            ) from None
+        if isinstance(error, UserError):
+            self.opened.discard_if_unused()
+        elif isinstance(error, RunError):
+            raise RunError(f"{message}\n  log: {folder.path / 'log.txt'}\n  to go on: {self.resume_command}") from None
 
-
-def resume_command(opened: Opened) -> str:
-    return f"gen-dist train --resume {opened.folder.path}"
+    @property
+    def resume_command(self) -> str:
+        return f"gen-dist train --resume {self.opened.folder.path} {self.way}".rstrip()

@@ -47,6 +47,16 @@ class Request:
     def resumed_run(self) -> Path | None:
         return None if self.resume in ("auto", "never") else Path(self.resume)
 
+    @property
+    def way(self) -> str:
+        """The options that say how to run, to repeat them."""
+        parts = {
+            "--no-ray": self.no_ray,
+            f"--workers {self.workers}": self.workers,
+            f"--address {self.address}": self.address,
+        }
+        return " ".join(option for option, given in parts.items() if given)
+
     def config(self) -> RunConfig:
         """The configuration as asked for; a resumed run's own where no preset is named."""
         if self.preset:
@@ -73,7 +83,8 @@ class Opened:
 
     def discard_if_unused(self) -> None:
         """Bad input found late leaves no folder behind."""
-        if self.created and not (self.folder.path / "metrics.jsonl").exists():
+        metrics = self.folder.path / "metrics.jsonl"
+        if self.created and not (metrics.exists() and metrics.stat().st_size):
             self.folder.discard()
 
 

@@ -17,7 +17,7 @@ def run_with_ray(request: Request) -> int:
     """Train; returns the exit code."""
     with stop_on_signals() as stop:
         opened = open_run(request, print)
-        recording = Recording(opened, 0)
+        recording = Recording(opened, 0, request.way)
         try:
             steps = supervise(request, opened, recording, stop)
         except (UserError, RunError, KeyboardInterrupt) as error:

@@ -32,7 +32,7 @@ def record(request: Request, world_size: int, stop: StopRequest) -> int:
     config = request.config()
     ownership = decide_ownership(config.train.microbatches, world_size, config.cluster.shares)
     opened = open_run(request, print)
-    recording = Recording(opened, world_size)
+    recording = Recording(opened, world_size, request.way)
     try:
         config = meet(opened.config, world_size)
         share_files(opened.resume, world_size)

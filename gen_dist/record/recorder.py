@@ -12,7 +12,7 @@ from gen_dist.record.run_folder import RunFolder, State
 from gen_dist.record.tracking import PICTURE_KINDS, Tracker
 
 _STATUS_SECONDS = 1.0
-_TRACKER_SECONDS = 60.0  # what W&B gets to send its last rows
+_TRACKER_SECONDS = {"finished": 60.0, "stopped": 15.0, "failed": 5.0}  # what W&B gets to send its last rows
 
 
 class Recorder:
@@ -26,13 +26,12 @@ class Recorder:
         run_folder: RunFolder,
         *,
         steps: int,
-        log_every: int,
         keep_checkpoints: int,
         tracker: Tracker | None,
         progress: Progress | None,
     ) -> None:
         self._folder, self._tracker, self._progress = run_folder, tracker, progress
-        self._steps, self._log_every, self._keep = steps, log_every, keep_checkpoints
+        self._steps, self._keep = steps, keep_checkpoints
         self._metrics = MetricsFile(run_folder.path / "metrics.jsonl")
         self._step: int | None = None  # the last step of this process
         self._status_due = 0.0
@@ -47,6 +46,7 @@ class Recorder:
             case Pictures():
                 self._pictures(event)
             case CheckpointReady():
+                self._step = event.step
                 self._metrics.sync()
                 write_checkpoint(self._folder.path, event.step, event.files, self._keep)
             case Message():
@@ -69,17 +69,16 @@ class Recorder:
             if self._progress:
                 self._progress.message(str(error))
         if self._tracker:
-            self._tracker.finish(exit_code, _TRACKER_SECONDS)
+            self._tracker.finish(exit_code, _TRACKER_SECONDS[state])
 
     def _step_done(self, event: StepDone) -> None:
         self._step = event.step
-        if event.step % self._log_every == 0 or event.step in (1, self._steps):
-            row = {f"train/{name}": value for name, value in event.losses.items()}
-            row |= {f"perf/{name}": value for name, value in event.perf.items()}
-            if self._metrics.append(event.step, row) and self._tracker:
-                self._tracker.log(event.step, row)
-            if self._progress:
-                self._progress.update(event.step, event.losses, event.perf)
+        row = {f"train/{name}": value for name, value in event.losses.items()}
+        row |= {f"perf/{name}": value for name, value in event.perf.items()}
+        if self._metrics.append(event.step, row) and self._tracker:
+            self._tracker.log(event.step, row)
+        if self._progress:
+            self._progress.update(event.step, event.losses, event.perf)
         if time.monotonic() >= self._status_due:
             self._folder.set_status("running", **self._position())
             self._status_due = time.monotonic() + _STATUS_SECONDS

@@ -29,7 +29,9 @@ def place(tmp_path_factory) -> Path:
         shutil.copytree(cwd / "good", cwd / name)
     checkpoint = "checkpoints/step-00000002"
     weights = cwd / "corrupt" / checkpoint / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
     (cwd / "pickled" / checkpoint / "checksums.json").write_bytes(b"\x80\x04]\x94.")
     (cwd / "pointless" / "checkpoints" / "latest").write_text("../../elsewhere")
     return cwd
@@ -49,7 +51,7 @@ ROWS = {
     "missing folder": (["train", "dcgan-64", "data.path=nowhere"], "data.path 'nowhere': no such"),
     "no data": (["train", "dcgan-64"], "data.path: not set"),
     "empty folder": (["train", "dcgan-64", "data.path=empty"], "empty"),
-    "no readable image": (["train", "dcgan-64", "data.path=texts"], "none of its 2 files is an image that can be read"),
+    "no readable image": (["train", "dcgan-64", "data.path=texts"], "none of its 2 files is a readable image"),
     "one image": (["train", "dcgan-64", "data.path=single"], "1 image; training needs at least 2"),
     "pack of another size": (["train", "dcgan-64", "data.path=pack16"], "data.size is 64; set data.size=16"),
     "unknown bundle": (["train", "smoke", "data.path=bundled:emoticons"], "emoticons"),
@@ -79,7 +81,7 @@ ROWS = {
     "generate into a text": (["generate", "good", "--out", "x.txt"], "--out x.txt: must end in .png"),
     "generate where nobody may": (["generate", "good", "--out", "a-file/x.png"], "cannot be written"),
     "status of nothing": (["status", "empty"], "holds no run"),
-    "stop of nothing": (["stop", "good"], "nothing is running there (state: finished)"),
+    "stop of nothing": (["stop", "good"], "nothing is running there (it finished)"),
     "verify nothing": (["verify", "empty"], "empty"),
 }  # fmt: skip
 

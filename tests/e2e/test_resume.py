@@ -30,7 +30,8 @@ def test_interrupted_and_resumed_it_ends_like_one_left_alone(way, number, code, 
     status = json.loads((cut / "status.json").read_text())
     assert (status["state"], status["step"]) == ("stopped", stopped)
 
-    again = gen_dist("train", "--resume", "cut", cwd=tmp_path)
+    command = done.out.partition("to go on: gen-dist ")[2].splitlines()[0]
+    again = gen_dist(*command.split(), cwd=tmp_path)
     assert again.code == 0, again.err
     assert [row["step"] for row in rows(cut)] == list(range(1, 46))
     if way == "plain":
@@ -62,7 +63,7 @@ def test_stop_from_another_terminal(tmp_path):
     assert "stopped after step" in stopping.out
     again = gen_dist("stop", "run", cwd=tmp_path)
     assert again.code == 2
-    assert "nothing is running there (state: stopped)" in again.err
+    assert "nothing is running there (it stopped)" in again.err
 
 
 def test_a_second_sigint_stops_at_once_and_leaves_nothing(tmp_path):
