@@ -129,7 +129,7 @@ def test_status_is_current_and_not_written_too_often(run: RunFolder, monkeypatch
         seen.append(run.status()["step"])
         now[0] += 0.4
     assert seen == [1, 1, 1, 4, 4, 4, 7]
-    train(record, 8, 8)
+    record.handle(StepDone(8, {}, PERF))
     record.close("stopped", "asked to stop", 130)
     status = run.status()
     assert (status["state"], status["step"], status["steps"]) == ("stopped", 8, 25)
