@@ -21,6 +21,7 @@ class Recording:
     way: str  # the options to continue it in the same way
     recorder: Recorder | None = None
     tracker: Tracker | None = None
+    has_content: bool = False  # something that must not be thrown away
 
     def start(self, config: RunConfig) -> None:
         folder, first = self.opened.folder, self.opened.first_step
@@ -49,6 +50,7 @@ class Recording:
 
     def handle(self, event: Event) -> None:
         assert self.recorder is not None
+        self.has_content |= not isinstance(event, Message)
         self.recorder.handle(event)
 
     def asked_to_stop(self, request: StopRequest) -> bool:
@@ -78,15 +80,15 @@ class Recording:
         """
         message = "interrupted at once" if isinstance(error, KeyboardInterrupt) else str(error)
         if self.recorder is None:
-            self.opened.discard_if_unused()
+            self.opened.take_back()
             return
         folder = self.opened.folder
         if detail:
             folder.log(detail)
         self.recorder.close("failed", message, 1)
         folder.unlock()
-        if isinstance(error, UserError):
-            self.opened.discard_if_unused()
+        if isinstance(error, UserError) and not self.has_content:
+            self.opened.take_back()
         elif isinstance(error, RunError):
             raise RunError(f"{message}\n  log: {folder.path / 'log.txt'}\n  to go on: {self.resume_command}") from None
 

@@ -81,10 +81,9 @@ class Opened:
     def first_step(self) -> int:
         return read_facts(self.resume)["step"] if self.resume is not None else 0
 
-    def discard_if_unused(self) -> None:
-        """Bad input found late leaves no folder behind."""
-        metrics = self.folder.path / "metrics.jsonl"
-        if self.created and not (metrics.exists() and metrics.stat().st_size):
+    def take_back(self) -> None:
+        """Bad input that is found late leaves no folder behind."""
+        if self.created:
             self.folder.discard()
 
 

@@ -1,5 +1,8 @@
 """The `ddp` reducer: torch DistributedDataParallel around one module per phase."""
 
+import inspect
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -33,9 +36,8 @@ class DDPReducer:
     def wrap(self, program: PhaseProgram) -> DistributedDataParallel:
         name = program.phase.name
         if name not in self.wrapped:
-            # Ranks start from the same state, and our norm layers' buffers are reduced by the engine.
             self.wrapped[name] = DistributedDataParallel(
-                program, init_sync=False, forward_sync_buffers=False, gradient_as_bucket_view=True
+                program, init_sync=False, gradient_as_bucket_view=True, **without_buffer_sync()
             )
         return self.wrapped[name]
 
@@ -45,3 +47,9 @@ class DDPReducer:
 
     def close(self) -> None:
         self.wrapped.clear()
+
+
+def without_buffer_sync() -> dict[str, Any]:
+    """The engine reduces and commits buffers itself. Newer versions of torch have another name for it."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    return {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
