@@ -40,6 +40,7 @@ bench: install ## run every short benchmark
 	@$(BIN)/python -m benchmarks
 
 bench-launch: install ## time from process start to the first step, beside Ray Train
+	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
 	@$(BIN)/python -m benchmarks.launch
 
 clean: ## remove .venv and everything that was built; runs stay

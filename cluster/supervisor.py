@@ -33,7 +33,7 @@ START_SECONDS = 120.0  # for a worker to be placed and to import torch
 
 class WorkerFailed(RunError):
     def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
+        super().__init__(str(failure), failure.detail)
         self.failure = failure
 
 

@@ -1,6 +1,6 @@
 """Every setting of a run: frozen, validated, documented. Knows neither torch nor ray.
 
-`Field` descriptions are what `gen-dist train PRESET --dry-run` users and the docs see.
+Each field's description is its documentation.
 Cross-field rules live in validators and raise ValueError with a message ready for the user.
 """
 

@@ -9,4 +9,8 @@ class UserError(Exception):
 
 
 class RunError(Exception):
-    """A run failed after it had started. Printed as one message, exit code 1."""
+    """A run failed after it had started. Printed as one message, exit code 1; `detail` goes to the run's log."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail

@@ -1,5 +1,8 @@
 """The record of a run, from its first step to its last message: shared by all ways of running."""
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gen_dist.config import RunConfig
@@ -72,25 +75,41 @@ class Recording:
         self.opened.folder.unlock()
         return 0 if finished else request.exit_code
 
-    def fail(self, error: BaseException, detail: str = "") -> None:
-        """Close the record of a run that failed, or take back a folder in which nothing happened yet.
+    @contextmanager
+    def failures_recorded(self) -> Iterator[None]:
+        """Whatever goes wrong inside is written down before it goes on its way.
 
         Raises:
-            RunError: the same failure with where to look and how to go on.
+            UserError, KeyboardInterrupt: as they came.
+            RunError: every other failure, with where to look and how to go on.
         """
-        message = "interrupted at once" if isinstance(error, KeyboardInterrupt) else str(error)
-        if self.recorder is None:
-            self.opened.take_back()
-            return
+        try:
+            yield
+        except (UserError, KeyboardInterrupt) as error:
+            self.fail("interrupted at once" if isinstance(error, KeyboardInterrupt) else str(error))
+            raise
+        except RunError as error:
+            self.fail(str(error), error.detail)
+            raise self.with_advice(str(error)) from None
+        except Exception as error:
+            message = f"an error inside gen-dist: {type(error).__name__}: {error}"
+            self.fail(message, traceback.format_exc())
+            raise self.with_advice(message) from error
+
+    def fail(self, message: str, detail: str = "") -> None:
+        """Close the record, or take back a folder in which nothing happened yet."""
         folder = self.opened.folder
         if detail:
             folder.log(detail)
-        self.recorder.close("failed", message, 1)
+        if self.recorder is not None:
+            self.recorder.close("failed", message, 1)
         folder.unlock()
-        if isinstance(error, UserError) and not self.has_content:
+        if not (detail or self.has_content):
             self.opened.take_back()
-        elif isinstance(error, RunError):
-            raise RunError(f"{message}\n  log: {folder.path / 'log.txt'}\n  to go on: {self.resume_command}") from None
+
+    def with_advice(self, message: str) -> RunError:
+        log = self.opened.folder.path / "log.txt"
+        return RunError(f"{message}\n  log: {log}\n  to go on: {self.resume_command}")
 
     @property
     def resume_command(self) -> str:

@@ -21,7 +21,7 @@ def describe_status(path: Path) -> list[str]:
     lines = [f"{folder.path}: {state}" + (f", {status['message']}" if status.get("message") else "")]
     if status.get("step") is not None:
         lines.append(f"step {status['step']} of {status.get('steps')}, at {status.get('updated')}")
-    rows = read_metrics(folder.path / "metrics.jsonl", limit=1)
+    rows = read_metrics(folder.path / "metrics.jsonl")
     if rows:
         shown = {k.partition("/")[2]: v for k, v in rows[-1].items() if k != "step"}
         lines.append(f"at step {rows[-1]['step']}: " + ", ".join(f"{k} {v:.4g}" for k, v in shown.items()))

@@ -7,7 +7,6 @@ from gen_dist.cluster.placement import plan_workers
 from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
 from gen_dist.data.prepare import cpus
 from gen_dist.engine.ownership import decide_ownership
-from gen_dist.errors import RunError, UserError
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Opened, Request, open_run
 from gen_dist.launch.signals import StopRequest, install, stop_on_signals
@@ -18,14 +17,8 @@ def run_with_ray(request: Request) -> int:
     with stop_on_signals() as stop:
         opened = open_run(request, print)
         recording = Recording(opened, 0, request.way)
-        try:
+        with recording.failures_recorded():
             steps = supervise(request, opened, recording, stop)
-        except (UserError, RunError, KeyboardInterrupt) as error:
-            recording.fail(error, getattr(error, "detail", ""))
-            raise
-        except BaseException:
-            recording.fail(RunError("an error inside gen-dist"))
-            raise
         return recording.end(steps, stop)
 
 

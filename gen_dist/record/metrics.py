@@ -58,14 +58,14 @@ class MetricsFile:
         self._file.close()
 
 
-def read_metrics(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All recorded steps, also while the run writes: an unfinished last line is left out. No file gives no rows.
 
-    `limit` reads the first so many bytes only. Raises UserError where the file cannot be read or is damaged.
+    Raises UserError where the file cannot be read or is damaged.
     """
     try:
         with open(path, "rb") as file:
-            return _parse(file.read(limit), path)[0]
+            return _parse(file.read(), path)[0]
     except FileNotFoundError:
         return []
     except OSError as error:

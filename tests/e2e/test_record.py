@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import gen_dist, last_state, rows, train
+from tests.command import ROOT, gen_dist, last_state, rows, train
 from tests.wandb_offline import read_offline
 
 
@@ -73,3 +73,17 @@ def test_the_run_folder_is_what_the_readme_says(tmp_path):
     } <= found  # fmt: skip
     assert [row["step"] for row in rows(run)] == [1, 2, 4]
     assert not list(Path(run).rglob("*.tmp*"))
+
+
+def test_it_trains_on_a_machine_with_neither_ray_nor_wandb(tmp_path):
+    for name in ("ray", "wandb"):
+        (tmp_path / "absent" / name).mkdir(parents=True)
+        (tmp_path / "absent" / name / "__init__.py").write_text(f"raise ImportError('No module named {name}')")
+    run = tmp_path / "run"
+    path = os.pathsep.join([str(tmp_path / "absent"), str(ROOT)])
+    done = gen_dist("train", "smoke", "--no-ray", "--run-dir", run, cwd=tmp_path, PYTHONPATH=path)
+    assert done.code == 0, done.err
+    assert last_state(run)["step"] == 20
+    assert "W&B: not recorded" in done.out
+    assert "No module named wandb" in (run / "log.txt").read_text()
+    assert gen_dist("generate", run, "--out", "x.png", cwd=tmp_path, PYTHONPATH=path).code == 0

@@ -50,7 +50,12 @@ def test_a_worker_fails_and_the_run_says_so(row, tmp_path):
     assert str(tmp_path / "run" / "log.txt") in message[1]
     assert len(message) == 3, done.err
     assert traces(process.pid) == []
-    assert "failed" in gen_dist("status", "run", cwd=tmp_path).out
+    status = gen_dist("status", "run", cwd=tmp_path).out
+    assert "failed" in status
+    assert "at step 4: discriminator_loss" in status
+    if row == "exception":
+        assert "a fault on purpose" in (tmp_path / "run" / "log.txt").read_text()
+        assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
 
     again = gen_dist(*message[2].split("gen-dist ", 1)[1].split(), cwd=tmp_path)
     assert again.code == 0, again.err

@@ -1,0 +1,97 @@
+"""A pack's images into training batches: our kernel, NumPy, and a DataLoader, on the same images in the same order.
+
+Outputs are compared first. Each repeat times all of them in turn; medians and spread of images a second.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.processes import cpu_model
+from gen_dist.config import AugmentSettings
+from gen_dist.data.loader import Loader
+from gen_dist.data.pack import Pack, PackWriter
+from gen_dist.data.stream import Batching, Stream
+
+IMAGES, BATCH, STEPS, REPEATS, SIZES = 4096, 128, 32, 5, (32, 64)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    print(f"{cpu_model()}; torch {torch.__version__}, numpy {np.__version__}; one thread")
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            report(size, measure(make_pack(Path(folder) / str(size), size)))
+
+
+def make_pack(path: Path, size: int) -> Pack:
+    generator = np.random.default_rng(0)
+    with PackWriter(path, (size, size, 3)) as writer:
+        for _ in range(IMAGES):
+            writer.append(generator.integers(0, 256, (size, size, 3), dtype=np.uint8))
+        writer.finish("random", {"images": IMAGES}, None, [])
+    return Pack.open(path)
+
+
+def measure(pack: Pack) -> dict[str, list[float]]:
+    """Images a second of each way, one figure a repeat."""
+    order = Stream(0, len(pack)).indices(np.arange(BATCH * STEPS, dtype=np.int64)).reshape(STEPS, BATCH)
+    ways: dict[str, Callable[[], list[torch.Tensor]]] = {
+        "gen-dist": lambda: ours(pack),
+        "NumPy": lambda: with_numpy(pack, order),
+        "DataLoader, 0 workers": lambda: with_dataloader(pack, order),
+    }
+    expected = ways["NumPy"]()
+    for name, way in ways.items():
+        for ours_, theirs in zip(way(), expected, strict=True):
+            torch.testing.assert_close(ours_.contiguous(), theirs.contiguous(), rtol=0, atol=1e-6, msg=name)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(REPEATS):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            rates[name].append(BATCH * STEPS / (time.perf_counter() - started))
+    return rates
+
+
+def ours(pack: Pack) -> list[torch.Tensor]:
+    """All in the loader's one thread; the consumer copies each batch, as the others allocate theirs."""
+    batching = Batching(BATCH, BATCH, 1)
+    loader = Loader(pack, 0, batching, augment=AugmentSettings(), pixel_range=(-1.0, 1.0), threads=1, prefetch=2)
+    batches = []
+    for step in range(STEPS):
+        [microbatch] = loader.get(step, 0, [0])
+        batches.append(microbatch.images.clone())
+        loader.release(step)
+    loader.close()
+    return batches
+
+
+def with_numpy(pack: Pack, order: np.ndarray) -> list[torch.Tensor]:
+    [part] = pack.parts
+    return [torch.from_numpy(part[chosen].astype(np.float32) / 255 * 2 - 1).permute(0, 3, 1, 2) for chosen in order]
+
+
+def with_dataloader(pack: Pack, order: np.ndarray) -> list[torch.Tensor]:
+    [part] = pack.parts
+    data = TensorDataset(torch.from_numpy(np.array(part)).permute(0, 3, 1, 2))
+    batches = DataLoader(data, batch_sampler=[chosen.tolist() for chosen in order])  # type: ignore[arg-type]
+    return [images.float() / 255 * 2 - 1 for (images,) in batches]
+
+
+def report(size: int, rates: dict[str, list[float]]) -> None:
+    ours_ = statistics.median(rates["gen-dist"])
+    print(f"\n{size}x{size}, batch {BATCH}: images/s, median (min..max) of {REPEATS}; gen-dist is x times as fast")
+    for name, values in rates.items():
+        median = statistics.median(values)
+        print(f"  {name:24}{median:10.0f} ({min(values):.0f}..{max(values):.0f}){ours_ / median:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
