@@ -39,25 +39,24 @@ class Plan:
         return lines
 
 
+CPU_HINT = "; or train on CPUs with train.device=cpu"
+
+
 def plan_workers(nodes: Sequence[Node], wanted: int | None, microbatches: int, threads: int, device: str) -> Plan:
     """Place `wanted` workers (None: as many as are useful), on the machine with most room left each.
 
     Raises:
-        UserError: more workers than microbatches, or than the cluster has room for.
+        UserError: more workers than the cluster has room for.
     """
     use_gpus = device == "cuda" or (device == "auto" and all(node.gpus for node in nodes))
     room = {node: node.gpus if use_gpus else node.cpus // threads for node in nodes}
     total = sum(room.values())
     if wanted is None:
         wanted = max(1, min(total, microbatches))
-    if wanted > microbatches:
-        raise UserError(
-            f"--workers {wanted}: more workers than the batch has microbatches ({microbatches}); "
-            f"use at most {microbatches} workers, or a smaller train.microbatch_size"
-        )
     if wanted > total:
         what = "GPUs" if use_gpus else f"CPUs at train.threads={threads}"
-        raise UserError(f"--workers {wanted}: the cluster has {what} for {total}; use at most {total}, or auto")
+        instead = f"use at most {total}, or auto" if total else "use a smaller train.threads, or add machines"
+        raise UserError(f"--workers {wanted}: the cluster has {what} for {total}; {instead}" + CPU_HINT * use_gpus)
     taken = dict.fromkeys(nodes, 0)
     for _ in range(wanted):
         freest = max(nodes, key=lambda node: room[node] - taken[node])  # the first of equals: stable

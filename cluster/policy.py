@@ -8,10 +8,9 @@ from enum import IntEnum
 class Kind(IntEnum):
     """Why a worker ended, the most telling first: a later kind may be only the consequence of an earlier one."""
 
-    INPUT = 0  # the user can correct it
-    DEATH = 1  # the process is gone
-    EXCEPTION = 2
-    COLLECTIVE = 3  # it waited for a peer that no longer answered
+    DEATH = 0  # the process is gone
+    EXCEPTION = 1
+    COLLECTIVE = 2  # it waited for a peer that no longer answered
 
 
 @dataclass(frozen=True)

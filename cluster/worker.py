@@ -5,7 +5,6 @@ torch is imported in methods only: so the driver can start workers before it has
 
 from __future__ import annotations
 
-import os
 import queue
 import socket
 import threading
@@ -16,13 +15,13 @@ from pathlib import Path
 
 import ray
 
-from gen_dist.assignment import Assignment
+from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.faults import inject_faults
-from gen_dist.cluster.source import source_hash
 from gen_dist.data.pack import Pack
 from gen_dist.data.source import locate_pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
 from gen_dist.events import Event, Message
+from gen_dist.source_hash import source_hash
 
 MOST_WAITING_EVENTS = 64  # then training waits for the supervisor
 
@@ -32,8 +31,6 @@ class Identity:
     """Who a worker is and what it has."""
 
     host: str
-    address: str
-    pid: int
     source: str
     hardware: Hardware
     data_hash: str
@@ -65,11 +62,10 @@ class TrainWorker:
         """Also opens the data, so that a node without it is named before anything starts."""
         self.pack = locate_pack(data_path, pack)
         data_hash = Pack.open(self.pack).content_hash
-        address = ray.util.get_node_ip_address()
-        return Identity(socket.gethostname(), address, os.getpid(), source_hash(), detect_hardware(), data_hash)
+        return Identity(socket.gethostname(), source_hash(), detect_hardware(), data_hash)
 
-    def run(self, assignment: Assignment, rendezvous: Rendezvous) -> int:
-        """Train; returns the number of finished steps."""
+    def run(self, assignment: Assignment, resume: Files | None, init: Files | None, rendezvous: Rendezvous) -> int:
+        """Train; returns the number of finished steps. `resume` and `init` are the assignment's, sent once to all."""
         import torch.distributed as dist
 
         from gen_dist.training import train
@@ -77,7 +73,7 @@ class TrainWorker:
         if assignment.ownership.workers > 1:
             self.where = "rendezvous"
             self.meet(assignment, rendezvous)
-        assignment = replace(assignment, pack=self.pack)
+        assignment = replace(assignment, pack=self.pack, resume=resume, init=init)
         try:
             return train(assignment, self.events.put, self.stop.is_set, inject_faults(assignment.rank, self.note))
         finally:

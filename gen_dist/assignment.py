@@ -7,6 +7,8 @@ from pathlib import Path
 from gen_dist.config import RunConfig
 from gen_dist.engine.ownership import Ownership
 
+Files = Mapping[str, bytes]  # a checkpoint: file name to content
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -16,8 +18,8 @@ class Assignment:
     pack: Path
     rank: int
     ownership: Ownership
-    resume: Mapping[str, bytes] | None = None  # a checkpoint to continue
-    init: Mapping[str, bytes] | None = None  # a checkpoint whose weights to start from
+    resume: Files | None = None  # a checkpoint to continue
+    init: Files | None = None  # a checkpoint whose weights to start from
 
     @property
     def reports(self) -> bool:

@@ -5,27 +5,18 @@ Its first line is a comment: the one-line description that `gen-dist configs` sh
 """
 
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from gen_dist.config import RunConfig
 from gen_dist.errors import UserError
-
-
-class Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 2e-4 as a string; this one reads it as the number that everybody means."""
-
-
-Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"), list("-+0123456789.")
-)
+from gen_dist.yaml_text import parse_yaml
 
 
 def preset_folder() -> Path:
@@ -81,7 +72,7 @@ def load_tree(reference: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any
 
 def read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"config '{path}': {error.strerror}; give a preset's name or a readable YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -103,10 +94,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"override '{override}': must be key=value, such as train.steps=1000")
-    try:
-        value = yaml.load(text, Loader)
-    except yaml.YAMLError:
-        value = text
+    value = override_value(key, text)
     *parents, last = key.split(".")
     node = tree
     for parent in parents:
@@ -116,16 +104,32 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     node[last] = merge(node[last], value) if isinstance(value, dict) and isinstance(node.get(last), dict) else value
 
 
+def override_value(key: str, text: str) -> Any:
+    """What `text` means for the setting `key`: where that is a string, the text as it is, else YAML."""
+    kinds = kinds_of(key)
+    if str in kinds:  # a folder may be called 64, true or 2024-01-01
+        return None if NoneType in kinds and text in ("", "null", "~") else text
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError:
+        return text
+
+
 def explain(error: ValidationError, tree: dict[str, Any]) -> str:
     """One line for the first fault: the key, the value, what is allowed."""
     first = error.errors()[0]
     if first["type"] == "value_error":  # our own validators speak for themselves
         return str(first["ctx"]["error"])
-    tags = {str(tree.get("model", {}).get("family")), str(tree.get("objective", {}).get("kind"))} - {"None"}
     location = [str(part) for part in first["loc"]]
-    key = ".".join(part for i, part in enumerate(location) if not (i == 1 and part in tags))
-    if first["type"] == "extra_forbidden":  # it may be a key of another model family: do not suggest it to itself
-        return f"key '{key}': unknown{nearest(key, [k for k in known_keys(RunConfig) if k != key])}"
+    field = RunConfig.model_fields.get(location[0])
+    if field is not None and field.discriminator:
+        del location[1:2]  # the model's family or the objective's kind, which is not part of the key
+    key, known = ".".join(location), known_keys(RunConfig, tree)
+    if first["type"] in ("extra_forbidden", "invalid_key"):
+        return f"key '{key}': unknown{nearest(key, [k for k in known if k != key])}"  # 'a.b: 1' is not a: {b: 1}
+    if first["type"] in ("model_type", "model_attributes_type"):
+        example = next(k for k in known if k.startswith(f"{key}."))
+        return f"{key} {first['input']!r}: must hold settings, such as {example}"
     if first["type"] == "union_tag_invalid":
         chooser, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
         return f"{key}.{chooser} '{tag}': must be one of {first['ctx']['expected_tags']}"
@@ -135,15 +139,40 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
     return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+def known_keys(model: type[BaseModel], tree: Any = None, prefix: str = "") -> list[str]:
+    """Every key there is, with those of one model family and one kind of objective only where `tree` names it."""
     keys: list[str] = []
     for name, field in model.model_fields.items():
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
-        nested = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        part = tree.get(name) if isinstance(tree, dict) else None
         keys.append(prefix + name)
-        for kind in nested:
-            keys += known_keys(kind, f"{prefix}{name}.")
+        for kind in chosen(field, part):
+            keys += known_keys(kind, part, f"{prefix}{name}.")
     return keys
+
+
+def chosen(field: FieldInfo, part: Any) -> list[type[BaseModel]]:
+    """The groups of settings that `field` may hold: the one that `part` of a configuration names, or all."""
+    groups = [kind for kind in kinds_in(field) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    chooser = field.discriminator
+    if not isinstance(chooser, str) or not isinstance(part, dict):
+        return groups
+    named = [group for group in groups if part.get(chooser) in get_args(group.model_fields[chooser].annotation)]
+    return named or groups
+
+
+def kinds_of(key: str) -> list[Any]:
+    """The types that the setting `key` may have, in any family that has it."""
+    groups: list[type[BaseModel]] = [RunConfig]
+    kinds: list[Any] = []
+    for part in key.split("."):
+        fields = [group.model_fields[part] for group in groups if part in group.model_fields]
+        kinds = [kind for field in fields for kind in kinds_in(field)]
+        groups = [group for field in fields for group in chosen(field, None)]
+    return kinds
+
+
+def kinds_in(field: FieldInfo) -> tuple[Any, ...]:
+    return get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # What reading or writing a cache can meet: no space, no right, a folder taken away, a file cut short by a crash.
 _CACHE_FAULTS = (OSError, EOFError, pickle.UnpicklingError)
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def kernel(*, fastmath: bool) -> Callable[[F], F]:
@@ -59,17 +60,29 @@ def cache_folder() -> Path | None:
 def private_folder(path: Path) -> Path:
     """Make `path` with mode 0700, or check that it is a folder of this user that no other user can write to.
 
-    So for the folder it lies in. What it holds is pickle: whoever can write there can run code as this user.
+    What it holds is pickle: whoever can write there, or put another folder in its place, can run code as this user. So
+    the folder it lies in must be this user's too; where others may write to that one, they no longer may afterwards.
 
-    Raises PermissionError if a check fails, OSError if the folder cannot be made.
+    Raises PermissionError if a check fails, OSError if a folder cannot be made or its mode not be changed.
     """
-    path.parent.parent.mkdir(parents=True, exist_ok=True)
-    for folder in (path.parent, path):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()  # not stat: a link may have been put there by someone else
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-            raise PermissionError(f"{folder}: not a private folder of this user")
+    parent = path.parent
+    parent.parent.mkdir(parents=True, exist_ok=True)
+    parent.mkdir(mode=0o700, exist_ok=True)
+    mode = _own_folder(parent)
+    if mode & _OTHERS_WRITE:  # the cache of packs lies there too, and may have made it under a umask of 002
+        parent.chmod(mode & ~_OTHERS_WRITE)
+    path.mkdir(mode=0o700, exist_ok=True)
+    if _own_folder(path) & _OTHERS_WRITE:  # not to be mended: someone may have written there
+        raise PermissionError(f"{path}: not a private folder of this user")
     return path
+
+
+def _own_folder(path: Path) -> int:
+    """The permission bits of a folder of this user. Raises PermissionError if it is a link or someone else's."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{path}: not a private folder of this user")
+    return stat.S_IMODE(status.st_mode)
 
 
 def _fingerprint(folder: Path) -> str:

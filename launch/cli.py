@@ -7,6 +7,7 @@ import typer
 
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.commands import configs, generate, prepare, status, stop, verify, version
+from gen_dist.launch.signals import Interrupted
 from gen_dist.launch.train import train
 
 # typer has used its own copy of click since 0.26: take the class from where it is used.
@@ -37,6 +38,8 @@ def main() -> None:
     except UsageError as error:
         print(f"gen-dist: {error.format_message()} Try --help.", file=sys.stderr)
         code = 2
+    except Interrupted as error:
+        code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:  # the reader of our output went away, as in `gen-dist configs | head -1`

@@ -12,7 +12,7 @@ PRESETS = ("vae-emoji", "dcgan-emoji")
 def main() -> int:
     runs = {preset: default_run_path("runs", f"demo-{preset}") for preset in PRESETS}
     for preset, path in runs.items():
-        command = ["train", preset, "--workers", "2", "--run-dir", str(path)]
+        command = ["train", preset, "--workers", "2", "--run-dir", str(path), "train.device=cpu"]
         print(f"\n$ gen-dist {' '.join(command)}", flush=True)
         code = subprocess.run([sys.executable, "-m", "gen_dist.launch.cli", *command], check=False).returncode
         if code:

@@ -2,13 +2,16 @@
 
 import os
 
-import yaml
-
+from gen_dist.checkpointing import check_checkpoint, read_facts
+from gen_dist.cluster.session import check_address
+from gen_dist.config import RunConfig, result_settings
 from gen_dist.data.prepare import cpus
 from gen_dist.data.source import describe_data
+from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
-from gen_dist.launch.request import Request
+from gen_dist.launch.request import Request, existing_run, read_latest, read_weights
 from gen_dist.models.build import count_parameters
+from gen_dist.yaml_text import dump_yaml
 
 
 def describe(request: Request) -> list[str]:
@@ -18,8 +21,13 @@ def describe(request: Request) -> list[str]:
         UserError: what a real run would refuse.
     """
     config = request.config()
+    if request.address:
+        check_address(request.address)
+    else:
+        config = resolve_hardware(config, [detect_hardware()])
+    check_resume(request, config)
     train = config.train
-    lines = [*yaml.safe_dump(config.model_dump(), sort_keys=False).splitlines(), ""]
+    lines = [*dump_yaml(config.model_dump()).splitlines(), ""]
     lines.append(f"data: {describe_data(config.data.path, config.data.size)}")
     for name, count in count_parameters(config).items():
         lines.append(f"{name}: {count:,} parameters")
@@ -27,18 +35,27 @@ def describe(request: Request) -> list[str]:
         f"batch: {train.batch_size} images a step = {train.microbatches} microbatches of {train.microbatch_size}; "
         f"{train.steps:,} steps see {train.steps * train.batch_size:,} images"
     )
-    if request.address:
-        return [*lines, f"plan: workers on the Ray cluster at {request.address} (not contacted)"]
-    if request.no_ray:
-        workers = int(os.environ.get("WORLD_SIZE", 1))
-    elif request.workers or config.cluster.shares:
-        workers = request.workers or len(config.cluster.shares or [])
-    else:
-        workers = max(1, min(cpus() // train.threads, train.microbatches))
+    wanted = int(os.environ.get("WORLD_SIZE", 1)) if request.no_ray else request.wanted_workers(config)
+    if request.address and wanted is None:
+        return [*lines, f"plan: as many workers as the Ray cluster at {request.address} has room for"]
+    workers = wanted or max(1, min(cpus() // train.threads, train.microbatches))
     ownership = decide_ownership(train.microbatches, workers, config.cluster.shares)
-    how = "plain torch processes" if request.no_ray else "Ray workers on this machine"
-    lines.append(f"plan: {workers} {how}, {train.threads} torch threads each")
+    where = f"on the Ray cluster at {request.address}" if request.address else "on this machine"
+    how = "plain torch processes" if request.no_ray else "Ray workers"
+    lines.append(f"plan: {workers} {how} {where}, {train.threads} torch threads each")
     for rank, share in enumerate(ownership.shares):
         owned, images = ownership.of(rank), share * train.microbatch_size
         lines.append(f"  rank {rank}: microbatches {owned.start} to {owned.stop - 1}, {images} images a step")
     return lines
+
+
+def check_resume(request: Request, config: RunConfig) -> None:
+    """Say now what a run that goes on, or starts from another's weights, would refuse."""
+    folder = existing_run(request)
+    files = read_latest(folder) if folder else None
+    if folder and files is not None:
+        facts = read_facts(files)
+        expected = {"settings": result_settings(config), "channels": facts["channels"], "data_hash": facts["data_hash"]}
+        check_checkpoint(facts, expected, str(folder.path))
+    if request.init_from:
+        read_weights(request.init_from)

@@ -1,15 +1,16 @@
 """The record of a run, from its first step to its last message: shared by all ways of running."""
 
+import shlex
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from gen_dist.config import RunConfig
 from gen_dist.errors import RunError, UserError
 from gen_dist.events import Event, Message
 from gen_dist.launch.request import Opened
-from gen_dist.launch.signals import StopRequest
+from gen_dist.launch.signals import Interrupted, StopRequest
 from gen_dist.record.progress import Progress
 from gen_dist.record.recorder import Recorder
 from gen_dist.record.tracking import Tracker
@@ -26,7 +27,8 @@ class Recording:
     tracker: Tracker | None = None
     has_content: bool = False  # something that must not be thrown away
 
-    def start(self, config: RunConfig) -> None:
+    def start(self, config: RunConfig, plan: Sequence[str] = ()) -> None:
+        """Begin the record; `plan` says in lines who does what."""
         folder, first = self.opened.folder, self.opened.first_step
         folder.write_config(config.model_dump())
         info = folder.info
@@ -47,9 +49,10 @@ class Recording:
             tracker=self.tracker,
             progress=Progress(config.train.steps, first, config.preset or "training"),
         )
-        self.handle(Message(f"run folder {folder.path}"))
         begin = f"continuing after step {first}" if first else "starting"
-        self.handle(Message(f"{begin}: {self.workers} workers, {config.train.device}, {config.train.precision}"))
+        how = f"{begin}: {self.workers} workers, {config.train.device}, {config.train.precision}"
+        for line in (f"run folder {folder.path}", how, *plan):
+            self.handle(Message(line))
 
     def handle(self, event: Event) -> None:
         assert self.recorder is not None
@@ -80,31 +83,36 @@ class Recording:
         """Whatever goes wrong inside is written down before it goes on its way.
 
         Raises:
-            UserError, KeyboardInterrupt: as they came.
+            UserError, Interrupted: as they came.
             RunError: every other failure, with where to look and how to go on.
         """
         try:
             yield
-        except (UserError, KeyboardInterrupt) as error:
-            self.fail("interrupted at once" if isinstance(error, KeyboardInterrupt) else str(error))
+        except (UserError, Interrupted) as error:
+            self.fail(str(error), keep=self.has_content)
             raise
         except RunError as error:
             self.fail(str(error), error.detail)
             raise self.with_advice(str(error)) from None
         except Exception as error:
-            message = f"an error inside gen-dist: {type(error).__name__}: {error}"
+            message = f"an error inside gen-dist: {type(error).__name__}: {' '.join(str(error).split())}"
             self.fail(message, traceback.format_exc())
             raise self.with_advice(message) from error
 
-    def fail(self, message: str, detail: str = "") -> None:
-        """Close the record, or take back a folder in which nothing happened yet."""
+    def fail(self, message: str, detail: str = "", keep: bool = True) -> None:
+        """Close the record, or, unless `keep`, take back a folder in which nothing happened yet."""
         folder = self.opened.folder
-        if detail:
-            folder.log(detail)
+        with suppress(UserError):  # often a full disk is why the run ends
+            if detail:
+                folder.log(detail)
+            if self.recorder is None:
+                folder.set_status("failed", message=message)
         if self.recorder is not None:
             self.recorder.close("failed", message, 1)
+        elif self.tracker is not None:
+            self.tracker.finish(1, timeout=5.0)
         folder.unlock()
-        if not (detail or self.has_content):
+        if not keep:
             self.opened.take_back()
 
     def with_advice(self, message: str) -> RunError:
@@ -113,4 +121,4 @@ class Recording:
 
     @property
     def resume_command(self) -> str:
-        return f"gen-dist train --resume {self.opened.folder.path} {self.way}".rstrip()
+        return f"gen-dist train --resume {shlex.quote(str(self.opened.folder.path))} {self.way}".rstrip()

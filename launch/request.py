@@ -1,9 +1,10 @@
 """What the user asked `gen-dist train` for, and what it opens: configuration, data, run folder, checkpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gen_dist.assignment import Files
 from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
@@ -14,7 +15,6 @@ from gen_dist.record.checkpoints import latest_checkpoint, read_checkpoint
 from gen_dist.record.run_folder import RunFolder, default_run_path
 
 LEAST_IMAGES = 2
-Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Request:
         }
         return " ".join(option for option, given in parts.items() if given)
 
+    def wanted_workers(self, config: RunConfig) -> int | None:
+        """The number of workers asked for, in one way or the other; None: as many as are useful."""
+        shares = config.cluster.shares
+        return self.workers or (len(shares) if shares else None)
+
     def config(self) -> RunConfig:
         """The configuration as asked for; a resumed run's own where no preset is named."""
         if self.preset:
@@ -96,13 +101,14 @@ def open_run(request: Request, report: Callable[[str], None]) -> Opened:
     config = request.config()
     pack_path, pack = open_data(config, report)
     folder = existing_run(request)
+    if folder:
+        folder.lock()  # first: its writer may be about to write another checkpoint
     resume = read_latest(folder) if folder else None
     init = read_weights(request.init_from) if request.init_from else None
     if resume is not None:
         config = keep_precision(config, resume)
         check_checkpoint(read_facts(resume), checkpoint_facts(config, pack), str(folder.path if folder else ""))
     if folder:
-        folder.lock()
         folder.clear_stop()
         return Opened(config, pack_path, pack, folder, False, resume, init)
     path = request.run_dir or default_run_path("runs", config.preset or "run")

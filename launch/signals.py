@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: finish the step, write a checkpoint, leave. A second SIGINT: leave at once."""
+"""SIGINT, SIGTERM and SIGHUP: finish the step, write a checkpoint, leave. A SIGINT after that: leave at once."""
 
 import signal
 from collections.abc import Iterator
@@ -6,10 +6,24 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class StopRequest:
-    """Which signal asked the run to stop, if any."""
+class Interrupted(BaseException):
+    """A signal ended the command where it was. No KeyboardInterrupt, which typer takes for itself."""
 
-    signal_number: int | None = None
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+class StopRequest:
+    """Which signal asked the run to stop, if any.
+
+    While `graceful`, a signal is only noted, for someone to look at between steps; before, when there is no step to
+    finish, it raises.
+    """
+
+    def __init__(self, graceful: bool = True) -> None:
+        self.graceful = graceful
+        self.signal_number: int | None = None
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
@@ -19,27 +33,23 @@ class StopRequest:
         return 128 + self.signal_number if self.signal_number else 0
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.signal_number == signal.SIGINT:
-            raise KeyboardInterrupt
+        impatient = number == signal.SIGINT and self.signal_number is not None
         self.signal_number = self.signal_number or number
+        if impatient or not self.graceful:
+            raise Interrupted(number)
 
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    request = StopRequest()
+def stop_on_signals(graceful: bool = True) -> Iterator[StopRequest]:
+    request = StopRequest(graceful)
     before = {number: signal.getsignal(number) for number in HANDLED}
-    install(request)
+    for number in HANDLED:
+        signal.signal(number, request.on_signal)
     try:
         yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def install(request: StopRequest) -> None:
-    """Also called after ray.init, which sets a SIGTERM handler of its own that exits at once."""
-    for number in HANDLED:
-        signal.signal(number, request.on_signal)

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import sys
+import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,81 +15,130 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from gen_dist.assignment import Assignment
+from gen_dist.assignment import Assignment, Files
+from gen_dist.cluster.faults import inject_faults
 from gen_dist.config import RunConfig
-from gen_dist.engine.hardware import Hardware, detect_hardware, resolve_hardware
+from gen_dist.engine.collectives import is_collective
+from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
+from gen_dist.errors import RunError
+from gen_dist.launch.meeting import Meeting, Member
 from gen_dist.launch.recording import Recording
-from gen_dist.launch.request import Files, Request, open_data, open_run
+from gen_dist.launch.request import Opened, Request, open_run
 from gen_dist.launch.signals import StopRequest, stop_on_signals
 from gen_dist.training import train
 
-CONFIG = "config.json"
+LINGER_SECONDS = 2.0  # torchrun reports the rank that ends first, and ends the others
+
+
+class Position:
+    """What this rank is doing, for the message when it fails."""
+
+    where = "start-up"
+
+    def note(self, where: object) -> None:
+        self.where = str(where)
 
 
 def run_without_ray(request: Request) -> int:
-    """Train as this rank; returns the exit code. Rank 0 keeps the record."""
+    """Train as this rank; returns the exit code. Rank 0 keeps the record and is the one that speaks."""
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    with stop_on_signals() as stop:
-        return record(request, world_size, stop) if rank == 0 else follow(request, rank, world_size, stop)
+    meeting = Meeting(rank, world_size)
+    if rank == 0 and world_size > 1:
+        # What stop_on_signals goes back to: when another rank ends in failure, torchrun's SIGTERM must not cut off the
+        # message about it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with stop_on_signals(graceful=False) as stop:
+        return record(request, meeting, stop) if rank == 0 else follow(meeting, stop)
 
 
-def record(request: Request, world_size: int, stop: StopRequest) -> int:
-    config = request.config()
-    ownership = decide_ownership(config.train.microbatches, world_size, config.cluster.shares)
-    opened = open_run(request, print)
-    recording = Recording(opened, world_size, request.way)
-    with recording.failures_recorded(), process_group(opened.config, world_size):
-        config = resolve_together(opened.config, world_size)
-        share_files({CONFIG: config.model_dump_json().encode()}, world_size)
-        share_files(opened.resume, world_size)
-        share_files(opened.init, world_size)
-        recording.start(config)
-        assignment = Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init)
-        steps = train(assignment, recording.handle, partial(recording.asked_to_stop, stop))
+def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
+    with meeting.refusal_told():
+        config = request.config()
+        decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)  # refuse before any work
+        opened = open_run(request, print)
+    recording = Recording(opened, meeting.world_size, request.way)
+    with recording.failures_recorded():
+        with meeting.refusal_told():
+            meeting.announce(opened.config)
+            config = resolve_hardware(opened.config, meeting.gather(Member.here(opened.pack)))
+            stop.graceful = True
+            meeting.start(config)
+        steps = record_training(config, opened, recording, meeting, stop)
     return recording.end(steps, stop)
 
 
-def follow(request: Request, rank: int, world_size: int, stop: StopRequest) -> int:
-    """Every other rank: meets rank 0, which may have prepared the data meanwhile, and trains silently."""
-    config = request.config()
-    ownership = decide_ownership(config.train.microbatches, world_size, config.cluster.shares)
-    with process_group(config, world_size):
-        resolve_together(config, world_size)
-        shared, resume, init = (share_files(None, world_size) for _ in range(3))
-        assert shared is not None
-        config = RunConfig.model_validate_json(shared[CONFIG])  # rank 0 may be continuing a run
-        pack_path, _ = open_data(config, lambda line: None)
-        assignment = Assignment(config, pack_path, rank, ownership, resume, init)
-        steps = train(assignment, lambda event: None, lambda: bool(stop))
-    return stop.exit_code if steps < config.train.steps else 0
+def record_training(
+    config: RunConfig, opened: Opened, recording: Recording, meeting: Meeting, stop: StopRequest
+) -> int:
+    """Train as rank 0; returns the number of finished steps.
+
+    Raises:
+        RunError: another rank failed.
+    """
+    position = Position()
+    ownership = decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)
+    try:
+        with process_group(config, meeting):
+            for files in (opened.resume, opened.init):
+                share_files(files, meeting.world_size)
+            recording.start(config)
+            return train(
+                Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init),
+                recording.handle, partial(recording.asked_to_stop, stop), inject_faults(0, position.note),
+            )  # fmt: skip
+    except Exception as error:
+        if meeting.world_size == 1 or not is_collective(error):
+            raise
+        own = meeting.failure(error, position.where, traceback.format_exc(), collective=True)
+        cause = meeting.explain(own)
+        raise RunError(str(cause), f"{own.detail}\n{cause.detail}" if cause is not own else own.detail) from None
+
+
+def follow(meeting: Meeting, stop: StopRequest) -> int:
+    """Every other rank: trains as rank 0 says and leaves it to rank 0 to say what went wrong."""
+    position = Position()
+    try:
+        agreed = meeting.attend()
+        if agreed is None:
+            time.sleep(LINGER_SECONDS)  # rank 0 is about to say why
+            return 2
+        stop.graceful = True
+        config, pack_path = agreed
+        ownership = decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)
+        with process_group(config, meeting):
+            resume, init = (share_files(None, meeting.world_size) for _ in range(2))
+            assignment = Assignment(config, pack_path, meeting.rank, ownership, resume, init)
+            watch = inject_faults(meeting.rank, position.note)
+            steps = train(assignment, lambda event: None, lambda: bool(stop), watch)
+        return stop.exit_code if steps < config.train.steps else 0
+    except Exception as error:
+        failure = meeting.failure(error, position.where, traceback.format_exc(), is_collective(error))
+        try:
+            meeting.tell(failure)
+        except RuntimeError:  # the store went with its host
+            print(f"gen-dist: {failure}", file=sys.stderr)
+        return 1
 
 
 @contextmanager
-def process_group(config: RunConfig, world_size: int) -> Iterator[None]:
+def process_group(config: RunConfig, meeting: Meeting) -> Iterator[None]:
     """torch.distributed's default group of torchrun's ranks, where there are several."""
-    if world_size == 1:
+    if meeting.world_size == 1:
         yield
         return
-    cuda = torch.cuda.is_available() and config.train.device != "cpu"
+    cuda = config.train.device == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=config.cluster.timeout_seconds))
+    timeout = timedelta(seconds=config.cluster.timeout_seconds)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if cuda else "gloo", store=dist.PrefixStore("group", meeting.store),
+        rank=meeting.rank, world_size=meeting.world_size, timeout=timeout,
+    )  # fmt: skip
     try:
         yield
     finally:
         dist.destroy_process_group()
-
-
-def resolve_together(config: RunConfig, world_size: int) -> RunConfig:
-    """The configuration with what all ranks' machines have."""
-    own = detect_hardware()
-    if world_size > 1:
-        flags = torch.tensor([own.cuda, own.bf16_on_cpu, own.bf16_on_cuda], dtype=torch.int64)
-        dist.all_reduce(flags, dist.ReduceOp.MIN)
-        own = Hardware(own.host, *map(bool, flags.tolist()))
-    return resolve_hardware(config, [own])
 
 
 def share_files(files: Files | None, world_size: int) -> Files | None:

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import VERSION, Pack, PackWriter
 from gen_dist.errors import UserError
 
@@ -61,7 +61,7 @@ def bundled_pack(name: str) -> Path:
     if name not in known:
         raise UserError(f"bundled pictures '{name}': unknown name; give one of: {', '.join(known)}")
     sheet = Sheet.read(name)
-    path = _cache() / f"{name}-{sheet.key}-v{VERSION}"
+    path = packs_cache() / f"{name}-{sheet.key}-v{VERSION}"
     if not path.exists():
         _write(sheet, path)
     try:
@@ -69,16 +69,6 @@ def bundled_pack(name: str) -> Path:
     except UserError as error:
         raise UserError(f"cached pack '{path}': it is damaged; remove the folder, and it is made again") from error
     return path
-
-
-def _cache() -> Path:
-    """$XDG_CACHE_HOME/gen-dist/packs; like everyone, ignores a relative one."""
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise UserError("cache folder: there is no home folder; set XDG_CACHE_HOME to a folder to write in") from error
-    return base / "gen-dist" / "packs"
 
 
 def _write(sheet: Sheet, path: Path) -> None:

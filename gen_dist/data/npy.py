@@ -69,15 +69,6 @@ def sync(file: IO) -> None:
     os.fsync(file.fileno())
 
 
-def sync_folder(path: Path) -> None:
-    """Brings the names in the folder `path` to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _header_text(dtype: type[np.generic], shape: tuple[int, ...]) -> str:
     """The dictionary that NumPy writes into the header of such an array."""
     return f"{{'descr': '{np.dtype(dtype).newbyteorder('<').str}', 'fortran_order': False, 'shape': {shape}, }}"

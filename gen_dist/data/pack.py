@@ -24,7 +24,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gen_dist.data.npy import HEADER_BYTES, NpyStream, map_npy, sync, sync_folder
+from gen_dist.atomic import sync_folder
+from gen_dist.data.npy import HEADER_BYTES, NpyStream, map_npy, sync
 from gen_dist.errors import UserError
 
 VERSION: Literal[1] = 1

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gen_dist.data.bundled import SHEETS, Sheet, bundled_pack
+from gen_dist.data.cache import packs_cache
 from gen_dist.data.listing import Listing, NotAnImageError, list_folder, read_image_file
 from gen_dist.data.pack import META, VERSION, Pack, printable
 from gen_dist.data.prepare import check_size, prepare
@@ -83,16 +84,6 @@ def describe_data(path: str, size: int) -> str:
     cached = _cached(listing, size)
     what = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
     return f"{path}: folder of {len(listing)} files, {what}"
-
-
-def packs_cache() -> Path:
-    """$XDG_CACHE_HOME/gen-dist/packs, or ~/.cache/gen-dist/packs. Raises UserError if there is no home folder."""
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise UserError("cache folder: there is no home folder; set XDG_CACHE_HOME to a folder to write in") from error
-    return base / "gen-dist" / "packs"
 
 
 def _is_pack(folder: Path) -> bool:

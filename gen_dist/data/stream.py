@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gen_dist.draws import subkey
-from gen_dist.errors import UserError
 from gen_dist.kernels.permutation import permute
 
 
@@ -44,7 +43,7 @@ class Stream:
 class Batching:
     """How the stream is cut: each step reads `reads_per_step` global batches, each of whole microbatches.
 
-    Raises UserError if a size is below one or the batch is not a whole number of microbatches.
+    Raises ValueError if a size is below one or the batch is not a whole number of microbatches.
     """
 
     batch_size: int
@@ -52,14 +51,9 @@ class Batching:
     reads_per_step: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "microbatch_size", "reads_per_step"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)}: must be at least 1; give a larger number")
-        if self.batch_size % self.microbatch_size:
-            raise UserError(
-                f"batch_size {self.batch_size}: must be a multiple of microbatch_size {self.microbatch_size}; "
-                "change one of the two"
-            )
+        sizes = self.batch_size, self.microbatch_size, self.reads_per_step
+        if min(sizes) < 1 or self.batch_size % self.microbatch_size:
+            raise ValueError(f"{self}: sizes must be at least 1, and the batch whole microbatches")
 
     @property
     def microbatches(self) -> int:

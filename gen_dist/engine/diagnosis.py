@@ -1,4 +1,7 @@
-"""Who and what made a reduced gradient non-finite: every microbatch is computed again, alone, on two ranks."""
+"""Who and what made a reduced gradient non-finite: every microbatch is computed again, alone, on two ranks.
+
+With one worker it is the same rank twice.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,27 @@ def raise_if_reproduced(engine: Engine, number: int, program: PhaseProgram) -> N
     Collective: every rank calls it, since all see the same reduced numbers.
 
     Raises:
-        RunError: a microbatch is non-finite on its owner and on another rank (names step, phase, microbatch and
-            sample indices), or on its owner only (names that rank).
+        RunError: a microbatch is non-finite both times (names step, phase, microbatch and sample indices), or on
+            one of the two ranks only, its owner or the other (names that rank).
     """
     count, workers = engine.batching.microbatches, engine.ownership.workers
     verdicts = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
     for attempt in range(2):
         for index in engine.ownership.of((engine.rank + attempt) % workers):
             verdicts[attempt, index] = not is_finite(engine, number, program, index)
-    engine.reducer.sum(verdicts)
+    verdicts = engine.reducer.sum(verdicts)
     where = f"step {engine.state.step + 1}, {program.phase.name} phase"
     for index, (first, again) in enumerate(verdicts.T.tolist()):
         owner = engine.ownership.owner(index)
+        other = (owner - 1) % workers
         if first and again:
             raise RunError(
                 f"{where}: microbatch {index} has a non-finite loss or gradient, on rank {owner} and again on rank "
-                f"{(owner - 1) % workers}; its samples: {samples_of(engine, program, index)}"
+                f"{other}; its samples: {samples_of(engine, program, index)}"
             )
-        if first:
-            raise RunError(f"{where}: microbatch {index} is non-finite on rank {owner} only: that rank is faulty")
+        if first or again:
+            times = f"rank {owner if first else other} only" if workers > 1 else "rank 0 in one of two computations"
+            raise RunError(f"{where}: microbatch {index} is non-finite on {times}: that rank is faulty")
 
 
 def is_finite(engine: Engine, number: int, program: PhaseProgram, index: int) -> bool:

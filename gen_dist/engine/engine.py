@@ -74,7 +74,7 @@ class Engine:
             losses, statistics = program.unpack(reduced)
             norms = {name: gradient_norm(program, name) for name in phase.trains}
             means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
-            if all(math.isfinite(value) for value in (*means.values(), *norms.values())):
+            if self.agree(all(math.isfinite(value) for value in (*means.values(), *norms.values()))):
                 self.commit(program, statistics)
                 return {**means, **{f"gradient_norm_{name}": norm for name, norm in norms.items()}}, extra
             raise_if_reproduced(self, number, program)
@@ -117,6 +117,11 @@ class Engine:
             commit_statistics(self.state.modules[name], statistics[name])
             self.state.average(name)
         self.report(program.phase, "commit")
+
+    def agree(self, finite: bool) -> bool:
+        """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
+        objections = torch.tensor([float(not finite)], dtype=torch.float64, device=self.device)
+        return self.reducer.sum(objections).item() == 0
 
     def program(self, phase: Phase) -> PhaseProgram:
         """One program per phase name, kept, because a reducer builds buckets around it."""

@@ -43,7 +43,7 @@ def resolve_hardware(config: RunConfig, group: Sequence[Hardware]) -> RunConfig:
     without_bf16 = sorted({h.host for h in group if not (h.bf16_on_cuda if device == "cuda" else h.bf16_on_cpu)})
     if precision == "bf16" and without_bf16:
         raise UserError(
-            f"train.precision 'bf16': no bf16 in hardware on {', '.join(without_bf16)}; use train.precision=auto"
+            f"train.precision 'bf16': no bf16 in hardware on {', '.join(without_bf16)}; use train.precision=fp32"
         )
     if precision == "auto":
         precision = "fp32" if without_bf16 else "bf16"

@@ -13,6 +13,7 @@ from gen_dist.draws import SampleDraws
 from gen_dist.objectives.base import Committed, Losses, Phase
 
 LEAST_LOG_SIGMA = -6.0  # as in the paper's code: keeps the density bounded when a microbatch is fitted exactly
+LEAST_VARIANCE = 1e-12  # far below the above; the logarithm of an exact 0 has no gradient
 
 
 class VAEObjective:
@@ -53,7 +54,8 @@ class VAEObjective:
 def sigma_nll(logits_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
     """Gaussian negative log likelihood in nats, summed; its one variance is the microbatch's mean squared error."""
     squared_error = (torch.sigmoid(logits_NCHW) - x_NCHW) ** 2
-    log_sigma = LEAST_LOG_SIGMA + F.softplus(0.5 * squared_error.mean().log() - LEAST_LOG_SIGMA)
+    variance = squared_error.mean().clamp(min=LEAST_VARIANCE)
+    log_sigma = LEAST_LOG_SIGMA + F.softplus(0.5 * variance.log() - LEAST_LOG_SIGMA)
     return (0.5 * squared_error * torch.exp(-2 * log_sigma) + log_sigma + 0.5 * math.log(2 * math.pi)).sum()
 
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gen_dist.atomic import sync_folder, write_atomic
 from gen_dist.errors import UserError
-from gen_dist.record.atomic import sync_folder, write_atomic
 
 SLACK = 8 * 2**20  # bytes left free beside a checkpoint, for the log, the metrics and the pictures
 

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from gen_dist.atomic import write_atomic
 from gen_dist.errors import UserError
-from gen_dist.record.atomic import write_atomic
 
 _GAP_GREY = 128  # images on white and images on black both stand out from it
 _CELL = 96  # pixels; smaller images are enlarged to about this size

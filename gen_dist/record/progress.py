@@ -5,8 +5,10 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 _LINE_SECONDS = 1.0  # plain lines come at most this often
+_BAR_WIDTH = 16
 
 
 class Progress:
@@ -23,8 +25,10 @@ class Progress:
         self._gone = False
         self._bar: Bar | None = None
         if self._console.is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}")
-            self._bar = Bar(*columns, console=self._console)
+            name = TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=len(describe)))
+            bar = BarColumn(_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH))
+            news = TextColumn("{task.fields[news]}", table_column=Column(ratio=1, no_wrap=True))
+            self._bar = Bar(name, bar, news, console=self._console, expand=True)
             self._task = self._bar.add_task(describe, total=total_steps, completed=start_step, news="starting")
             self._bar.start()
         else:
@@ -73,13 +77,15 @@ class Progress:
 
 
 def _news(step: int, total: int, losses: dict[str, float], perf: dict[str, float], left: float | None) -> str:
-    parts = [f"step {step}/{total}", *(f"{name} {value:.4g}" for name, value in losses.items())]
+    """Speed first and losses last, because a narrow terminal cuts the end; gradient norms are for the files."""
+    parts = [f"step {step}/{total}"]
     if "images_per_second" in perf:
         parts.append(f"{perf['images_per_second']:.4g} images/s")
     if "data_wait_fraction" in perf:
         parts.append(f"data wait {perf['data_wait_fraction']:.1%}")
     if left is not None:
         parts.append(f"ETA {_duration(left)}")
+    parts += [f"{name} {value:.4g}" for name, value in losses.items() if not name.startswith("gradient_norm")]
     return "  ".join(parts)
 
 

@@ -88,7 +88,10 @@ class Recorder:
             raise ValueError(f"pictures of kind '{event.kind}': must be one of {PICTURE_KINDS}")
         path = self._folder.path / event.kind / f"step-{event.step:08d}.png"
         new = not path.exists()
-        path.parent.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"folder '{path.parent}': cannot be made ({error.strerror}); check the disk") from error
         save_png(path, image_grid(event.images, event.columns))
         if new and self._tracker:
             self._tracker.picture(event.step, event.kind, path)

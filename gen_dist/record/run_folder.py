@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,12 +15,14 @@ from typing import Any, Literal, Self
 import yaml
 
 import gen_dist
+from gen_dist.atomic import write_atomic
 from gen_dist.errors import UserError
-from gen_dist.record.atomic import write_atomic
+from gen_dist.yaml_text import dump_yaml, parse_yaml
 
 State = Literal["running", "finished", "stopped", "failed"]
 
 _FOLDERS = ("checkpoints", "samples", "wandb")
+_LOCK_SECONDS = 1.0  # how long a writer waits for those who only ask whether there is one
 
 
 class RunFolder:
@@ -81,12 +84,11 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """The content of `config.yaml`, unvalidated. Raises UserError where it is damaged."""
-        return self._read("config.yaml", yaml.safe_load)
+        return self._read("config.yaml", parse_yaml)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write `config.yaml`. Raises UserError where it cannot be written."""
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        self._write("config.yaml", lambda path: write_atomic(path, text.encode()))
+        self._write("config.yaml", lambda path: write_atomic(path, dump_yaml(config).encode()))
 
     def discard(self) -> None:
         """Remove the whole folder: a run that never began."""
@@ -103,7 +105,7 @@ class RunFolder:
             hint = "choose a run that you may write to"
             raise UserError(f"run folder '{self.path}': cannot be written ({error.strerror}); {hint}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             who = self._writer()
@@ -226,6 +228,21 @@ def default_run_path(root: str | os.PathLike[str], preset: str) -> Path:
         number += 1
         path = first.with_name(f"{first.name}-{number}")
     return path
+
+
+def _flock(descriptor: int) -> None:
+    """Lock the file for this process alone, waiting a little: `locked` holds a shared lock for a moment.
+
+    Raises BlockingIOError where another process keeps it.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _now() -> str:

@@ -8,6 +8,7 @@ folders; the next start takes the other folders out of `wandb sync`'s sight and 
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -20,13 +21,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from gen_dist.record.atomic import write_atomic
+from gen_dist.atomic import write_atomic
 from gen_dist.record.metrics import read_metrics
 
 Mode = Literal["auto", "offline", "online", "disabled"]
 PICTURE_KINDS = ("samples", "reconstructions")  # the run folder's picture folders, and the keys they have in W&B
 
 _INIT_SECONDS = 30  # what a W&B server gets to answer; wandb's own 90 outlast a short run
+_PICTURE = re.compile(r"step-(\d{8,})\.png")
 _KILLED_SECONDS = 3.0  # what W&B's process gets to end, and our thread to notice it
 
 _QUIET: dict[str, Any] = {
@@ -144,7 +146,7 @@ class Tracker:
         except wandb.errors.CommError as error:
             if self._mode != "auto" or mode == "offline":
                 raise
-            self._report(f"W&B: {_one_line(error)}; recording offline instead")
+            self._tell(f"{_one_line(error)}; recording offline instead")
             self._abandon()  # its process would refuse to start the same run again
             self._set_up()
             run = self._init("offline")
@@ -215,7 +217,11 @@ class Tracker:
     def _fail(self, what: str) -> None:
         if not self._dropping:
             self._dropping = True
-            self._report(f"W&B: {what}; training goes on without it")
+            self._tell(f"{what}; training goes on without it")
+
+    def _tell(self, what: str) -> None:
+        with suppress(Exception):  # a full disk, say, which training will meet by itself
+            self._report(f"W&B: {what}")
 
     def _abandon(self) -> None:
         self._kill_service()
@@ -254,9 +260,10 @@ def _mode(wanted: Mode, settings: Any) -> Any:
 
 def _recorded(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, str, Path]]]:
     pictures = [
-        (int(file.stem.removeprefix("step-")), kind, file)
+        (int(found[1]), kind, file)
         for kind in PICTURE_KINDS
         for file in (path / kind).glob("step-*.png")
+        if (found := _PICTURE.fullmatch(file.name))  # the user may keep pictures of their own there
     ]
     return read_metrics(path / "metrics.jsonl"), pictures
 

@@ -1,7 +1,9 @@
 """A run that is interrupted and goes on is the run that was left alone."""
 
 import json
+import os
 import signal
+import time
 
 import pytest
 
@@ -90,3 +92,27 @@ def test_a_run_replays_from_its_own_config(tmp_path):
     first = train(tmp_path, "first", "smoke", "--no-ray", "model.dropout=0.1")
     second = train(tmp_path, "second", "first/config.yaml", "--no-ray")
     assert last_state(second)["hash"] == last_state(first)["hash"]
+
+
+def test_a_signal_to_the_whole_process_group_still_finishes_the_step(tmp_path):
+    """As a closing terminal, `timeout` or a batch system sends it: to Ray's processes too."""
+    process = start(["train", *ARGUMENTS, "--workers", "2", "--run-dir", "run", "wandb.mode=disabled"], tmp_path)
+    wait_for(reached(tmp_path / "run", 3))
+    os.killpg(process.pid, signal.SIGTERM)
+    done = finish(process)
+    assert done.code == 143, done.err
+    assert f"stopped after step {last_state(tmp_path / 'run')['step']}" in done.out
+    assert traces(process.pid) == []
+
+
+@pytest.mark.parametrize("seconds", [0.7, 1.6, 2.6])
+def test_a_signal_before_the_first_step_ends_at_once_and_leaves_nothing(seconds, tmp_path):
+    process = start(["train", "smoke", "--workers", "2", "--run-dir", "run", "train.steps=100000"], tmp_path)
+    time.sleep(seconds)  # while Ray starts, or the workers do
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, 20)
+    assert done.code == 143, done.err
+    assert "Traceback" not in done.err
+    assert traces(process.pid) == []
+    if "step 1/" not in done.out:
+        assert not (tmp_path / "run").exists()

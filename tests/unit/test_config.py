@@ -6,6 +6,7 @@ import yaml
 from gen_dist.config import RunConfig, halvings, result_settings
 from gen_dist.errors import UserError
 from gen_dist.presets import describe_preset, known_keys, load_config, parse_config, preset_names
+from gen_dist.record.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -62,6 +63,18 @@ FAULTS = [
     ("smoke", ["cluster.shares=[4,0]"], "cluster.shares.1 0: must be greater than or equal to 1"),
     ("smoke", ["data.size=92"], "data.size 92: must be 4, 5, 6 or 7 times a power of two; try 96"),
     ("smoke", ["train"], "override 'train': must be key=value"),
+    ("smoke", ["model=3"], "model 3: must hold settings, such as model.family"),
+    ("smoke", ["model="], "model None: must hold settings, such as model.family"),
+    ("smoke", ["objective=x"], "objective 'x': must hold settings, such as objective.kind"),
+    ("smoke", ["data=3"], "data 3: must hold settings, such as data.path"),
+    ("smoke", ["data.augment=3"], "data.augment 3: must hold settings, such as data.augment.horizontal_flip"),
+    ("smoke", ["model.family=[a]"], "model.family '['a']': must be one of 'vae', 'dcgan'"),
+    ("smoke", ["seed=2024-13-45"], "seed '2024-13-45': must be a valid integer"),
+    ("smoke", ["seed=2024-01-01"], "seed '2024-01-01': must be a valid integer"),
+    ("smoke", ["seed=!!int x"], "seed '!!int x': must be a valid integer"),
+    ("smoke", ["seed=!!bool x"], "seed '!!bool x': must be a valid integer"),
+    ("smoke", ["data.dcgan=1"], "key 'data.dcgan': unknown"),
+    ("smoke", ["data.vae=1"], "key 'data.vae': unknown"),
     ("nowhere.yaml", [], "config 'nowhere.yaml': No such file or directory"),
 ]
 
@@ -84,13 +97,55 @@ def test_a_fault_is_one_line_that_names_it(reference, overrides, message):
         ("data: {size: 32}", "key 'model': missing"),
         ("base: 3", "must be the name of a preset"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("base: smoke\nmodel:", "model None: must hold settings"),
+        ("base: smoke\nseed: 2024-13-45", "seed '2024-13-45': must be a valid integer"),
+        ("base: smoke\nseed: !!timestamp 2024-13-45", "not valid YAML .ValueError: month must be in"),
+        ("base: smoke\nseed: !!int ''", "not valid YAML .IndexError"),
+        ("base: smoke\nseed: &a 1\ndata: &a {}", "not valid YAML .*duplicate anchor"),
+        ("[" * 5000, "not valid YAML .RecursionError"),
+        ("base: smoke\n3: 4", "key '3': unknown"),
+        ("base: smoke\nmodel.latent: 4", "key 'model.latent': unknown(?!.*did you mean 'model.latent')"),
     ],
 )
 def test_a_bad_file_is_refused(text, message, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_config(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["64", "2024-01-01", "1e3", "true", "null", "", "~", "[x", "a: b", " x ", "'x'"])
+def test_a_folder_may_have_any_name(name, tmp_path):
+    config = load_config("smoke", [f"data.path={name}"])
+    assert config.data.path == name
+    run = RunFolder.create(tmp_path / "run", config.model_dump(), {})
+    assert run.config == config.model_dump()
+    assert load_config(str(run.path / "config.yaml")) == config
+
+
+def test_a_string_that_may_be_absent_is_so_for_null_only():
+    texts = {"null": None, "": None, "~": None, "none": "none", "7": "7", "true": "true"}
+    assert {text: load_config("smoke", [f"wandb.entity={text}"]).wandb.entity for text in texts} == texts
+
+
+@pytest.mark.parametrize(
+    ("preset", "typo"),
+    [("vae-64", "model.generator_widht"), ("dcgan-64", "objective.likelyhood"), ("vae-64", "objective.real_labl")],
+)
+def test_a_key_of_the_other_family_is_not_suggested(preset, typo):
+    with pytest.raises(UserError) as caught:
+        load_config(preset, [f"{typo}=3"])
+    suggested = str(caught.value).partition("did you mean '")[2].partition("'")[0]
+    config = load_config(preset)
+    assert not suggested or suggested in known_keys(RunConfig, config.model_dump())
+    assert suggested not in ("model.generator_width", "objective.likelihood", "objective.real_label")
+
+
+def test_known_keys_are_those_of_the_chosen_family():
+    keys = set(known_keys(RunConfig, load_config("vae-64").model_dump()))
+    assert {"model.width", "objective.beta"} <= keys
+    assert not {"model.generator_width", "objective.real_label"} & keys
 
 
 def test_a_model_needs_its_own_kind_of_objective():

@@ -9,6 +9,8 @@ import torch
 
 from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.data.pack import Pack
+from gen_dist.engine.diagnosis import raise_if_reproduced
+from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError
 from gen_dist.objectives.base import Committed, Phase
 from tests.training_cases import CASES, case, engine_of, run_steps
@@ -145,6 +147,38 @@ def test_a_nan_that_does_not_come_again_costs_nothing(tiny_pack):
     assert run_steps(engine, 4) == losses
     assert len(fired) == 1
     assert engine.state.hash() == expected.state.hash()
+
+
+class OtherRank:
+    """A reducer whose sum adds what another rank found: 1 at (attempt, microbatch)."""
+
+    def __init__(self, *found):
+        self.found = found
+
+    def sum(self, verdicts):
+        verdicts = verdicts.clone()
+        for attempt, index in self.found:
+            verdicts[attempt, index] += 1
+        return verdicts
+
+
+@pytest.mark.parametrize(
+    ("workers", "found", "message"),
+    [
+        (2, [(0, 2)], "microbatch 2 is non-finite on rank 1 only: that rank is faulty"),
+        (2, [(1, 0)], "microbatch 0 is non-finite on rank 1 only: that rank is faulty"),
+        (2, [(1, 3)], "microbatch 3 is non-finite on rank 0 only: that rank is faulty"),
+        (4, [(1, 1)], "microbatch 1 is non-finite on rank 0 only: that rank is faulty"),
+        (4, [(0, 1), (1, 1)], "microbatch 1 has a non-finite loss or gradient, on rank 1 and again on rank 0; its"),
+        (1, [(1, 3)], "microbatch 3 is non-finite on rank 0 in one of two computations: that rank is faulty"),
+        (1, [(0, 3)], "microbatch 3 is non-finite on rank 0 in one of two computations: that rank is faulty"),
+    ],
+)
+def test_a_rank_that_alone_gets_a_nan_is_named(workers, found, message, tiny_pack):
+    engine = engine_of(case("vae"), tiny_pack)
+    engine.ownership, engine.reducer = Ownership.equal(4, workers), OtherRank(*found)
+    with pytest.raises(RunError, match=f"^step 1, vae phase: {message}"):
+        raise_if_reproduced(engine, 0, engine.program(engine.objective.next_phase([])))
 
 
 def test_noise_is_fresh_in_every_phase_and_step(tiny_pack):

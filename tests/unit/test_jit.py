@@ -95,12 +95,7 @@ def test_private_folder_is_made_for_the_user_only(tmp_path):
 
 def open_to_others(path):
     path.mkdir(parents=True)
-    path.chmod(0o755)
-
-
-def in_a_folder_that_others_can_write(path):
-    path.mkdir(mode=0o700, parents=True)
-    path.parent.chmod(0o777)
+    path.chmod(0o775)
 
 
 def a_link(path):
@@ -109,7 +104,12 @@ def a_link(path):
     path.symlink_to("elsewhere")
 
 
-@pytest.mark.parametrize("prepare", [open_to_others, in_a_folder_that_others_can_write, a_link])
+def in_a_link(path):
+    (path.parent.parent / "elsewhere").mkdir(mode=0o700)
+    path.parent.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("prepare", [open_to_others, a_link, in_a_link])
 def test_folders_that_others_could_reach_are_refused(prepare, tmp_path):
     path = tmp_path / "gen-dist" / "numba"
     prepare(path)
@@ -119,9 +119,34 @@ def test_folders_that_others_could_reach_are_refused(prepare, tmp_path):
 
 def test_folders_of_another_user_are_refused(tmp_path, monkeypatch):
     path = jit.private_folder(tmp_path / "gen-dist" / "numba")
+    path.parent.chmod(0o775)
     monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
-    with pytest.raises(PermissionError, match="not a private folder"):
+    with pytest.raises(PermissionError, match="gen-dist: not a private folder"):
         jit.private_folder(path)
+    assert path.parent.stat().st_mode & 0o777 == 0o775
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777, 0o770, 0o2775])
+def test_a_folder_that_the_cache_of_packs_made_under_another_umask_is_mended(mode, cache_home):
+    (cache_home / "gen-dist" / "packs").mkdir(parents=True)
+    (cache_home / "gen-dist").chmod(mode)
+    folder = jit.cache_folder()
+    assert folder is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (cache_home / "gen-dist").stat().st_mode & 0o7777 == mode & ~0o022
+    assert jit.kernel(fastmath=False)(double)(1) == 2
+    assert list(folder.glob("*.nbi"))
+
+
+def test_a_folder_that_cannot_be_mended_is_not_used(cache_home, monkeypatch):
+    (cache_home / "gen-dist").mkdir(parents=True)
+    (cache_home / "gen-dist").chmod(0o775)
+
+    def refused(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    assert jit.cache_folder() is None
 
 
 def test_a_damaged_cache_means_compiling_again(cache_home):

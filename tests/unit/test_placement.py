@@ -44,7 +44,6 @@ def test_gpus_are_used_where_every_node_has_one():
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (9, "--workers 9: more workers than the batch has microbatches (8); use at most 8 workers"),
         (7, "--workers 7: the cluster has CPUs at train.threads=1 for 6; use at most 6, or auto"),
     ],
 )

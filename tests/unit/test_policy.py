@@ -15,10 +15,9 @@ def test_a_death_explains_broken_collectives_and_its_peers_know_where():
     )
 
 
-def test_an_exception_explains_broken_collectives_and_input_explains_everything():
-    broken, raised, wrong = failure(0, Kind.COLLECTIVE), failure(3, Kind.EXCEPTION), failure(1, Kind.INPUT)
+def test_an_exception_explains_broken_collectives():
+    broken, raised = failure(0, Kind.COLLECTIVE), failure(3, Kind.EXCEPTION)
     assert root_cause([broken, raised]) is raised
-    assert root_cause([broken, raised, wrong]) is wrong
     assert root_cause([failure(2, Kind.EXCEPTION), raised]).rank == 2
 
 

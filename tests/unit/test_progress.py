@@ -31,9 +31,9 @@ def test_plain_lines_say_it_all_at_most_once_a_second(clock: Callable[[float], N
     progress.close()
     lines = out.getvalue().splitlines()
     assert lines[0] == "vae: step 100/200"
-    assert lines[1] == "step 101/200  loss 0.5  [kl] 12.35  312.4 images/s  data wait 1.2%  ETA 0:50"
+    assert lines[1] == "step 101/200  312.4 images/s  data wait 1.2%  ETA 0:50  loss 0.5  [kl] 12.35"
     assert lines[2].startswith("step 105/200")
-    assert lines[2].endswith("ETA 0:24")
+    assert "ETA 0:24" in lines[2]
     assert lines[-1].startswith("step 200/200")
     assert len(lines) == 27
 
@@ -48,7 +48,7 @@ def test_a_bar_on_a_terminal() -> None:
     progress.close()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
     assert "dcgan ━" in text
-    assert "step 4/4  generator 1.5  312.4 images/s  data wait 1.2%  ETA 0:00" in text
+    assert "step 4/4  312.4 images/s  data wait 1.2%  ETA 0:00" in text
     assert "a [bold]word[/bold]" in text
 
 

@@ -176,3 +176,19 @@ def test_a_full_disk_fails_the_checkpoint_and_not_the_closing(run: RunFolder, mo
     path = latest_checkpoint(run.path)
     assert path is not None
     assert read_checkpoint(path) == {"state.json": b"5"}
+
+
+def test_a_full_disk_fails_a_picture_in_one_line(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = recorder(run)
+
+    def full(*args: object, **_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", full)
+        with pytest.raises(UserError, match=r"folder '.*/reconstructions': cannot be made \(No space left"):
+            record.handle(Pictures(7, "reconstructions", images(0), 2))
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"step-00000007.png': cannot be written \(No space left"):
+        record.handle(Pictures(7, "samples", images(0), 2))
+    record.close("failed")

@@ -1,8 +1,10 @@
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,17 @@ def test_default_paths_are_unique(tmp_path: Path) -> None:
         path.mkdir()
         paths.add(path)
     assert len(paths) == 3
+
+
+def test_who_asks_whether_there_is_a_writer_does_not_keep_one_away(tmp_path: Path) -> None:
+    run = make(tmp_path / "a")
+    run.unlock()
+    with open(run.path / "lock") as asking:  # as `locked` does, only longer
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        leaving = threading.Timer(0.2, fcntl.flock, (asking, fcntl.LOCK_UN))
+        leaving.start()
+        try:
+            run.lock()
+        finally:
+            leaving.join()
+    assert RunFolder.open(run.path).locked()

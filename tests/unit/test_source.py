@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from gen_dist.data import source
+from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack, PackWriter
-from gen_dist.data.source import describe_data, locate_pack, packs_cache, resolve_data
+from gen_dist.data.source import describe_data, locate_pack, resolve_data
 from gen_dist.errors import UserError
 
 

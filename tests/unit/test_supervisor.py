@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 import torch.distributed as dist
 
-from gen_dist.cluster.source import source_hash
-from gen_dist.cluster.supervisor import check_identities, describe_death, first_line, is_collective
+from gen_dist.cluster.failures import describe_death, first_line
+from gen_dist.cluster.supervisor import check_identities
 from gen_dist.cluster.worker import Identity
+from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import Hardware, resolve_hardware
 from gen_dist.errors import UserError
 from gen_dist.presets import load_config
+from gen_dist.source_hash import source_hash
 
 PLAIN = Hardware("laptop", cuda=False, bf16_on_cpu=False, bf16_on_cuda=False)
 FAST = Hardware("server", cuda=False, bf16_on_cpu=True, bf16_on_cuda=False)
 GPU = Hardware("gpu", cuda=True, bf16_on_cpu=False, bf16_on_cuda=True)
-MEMBER = Identity("laptop", "10.0.0.1", 1, source_hash(), PLAIN, "abc")
+MEMBER = Identity("laptop", source_hash(), PLAIN, "abc")
 
 
 def test_other_source_and_other_data_are_refused_by_name():

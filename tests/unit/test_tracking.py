@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gen_dist.errors import UserError
 from gen_dist.events import Pictures, StepDone
 from gen_dist.record import tracking
 from gen_dist.record.metrics import read_metrics
@@ -63,9 +65,10 @@ def record(path: Path, first: int, last: int, **changes: object) -> tuple[Tracke
         "report": reports.append,
     }
     tracker = Tracker(path, **(settings | changes))
-    recorder = Recorder(folder, steps=40, log_every=2, keep_checkpoints=1, tracker=tracker, progress=None)
+    recorder = Recorder(folder, steps=40, keep_checkpoints=1, tracker=tracker, progress=None)
     for step in range(first, last + 1):
-        recorder.handle(StepDone(step, {"loss": 1 / step}, {"images_per_second": 10.0}))
+        if step % 2 == 0 or step == 1:
+            recorder.handle(StepDone(step, {"loss": 1 / step}, {"images_per_second": 10.0}))
         if step % 4 == 0:
             recorder.handle(Pictures(step, "samples", np.full((4, 8, 8, 3), step, np.uint8), 2))
     return tracker, reports, recorder
@@ -215,3 +218,33 @@ def test_a_server_that_does_not_answer_means_offline(run: RunFolder, monkeypatch
     assert reports[0].endswith("; recording offline instead")
     assert tracker.folder is not None
     assert [row["_step"] for row in read_offline(tracker.folder)[1]] == [1, 2, 4, 6]
+
+
+@pytest.mark.usefixtures("hooks")
+def test_a_failure_that_cannot_be_reported_still_ends_everything(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback of the thread would be a warning, hence an error of this test."""
+    import wandb
+
+    def full(line: str) -> None:
+        told.append(line)
+        raise UserError(f"run file 'log.txt': cannot be written ({os.strerror(errno.ENOSPC)})")
+
+    def broken(**_: object) -> None:
+        raise RuntimeError("no W&B today")
+
+    told: list[str] = []
+    monkeypatch.setattr(wandb, "init", broken)
+    tracker, _, recorder = record(run.path, 1, 6, mode="offline", report=full)
+    tracker._thread.join(20)
+    recorder.close("finished")
+    assert told == ["W&B: RuntimeError: no W&B today; training goes on without it"]
+    assert tracker._service is not None
+    assert tracker._service.returncode is not None, "W&B's process was left"
+
+
+def test_pictures_of_the_user_are_not_ours(run: RunFolder) -> None:
+    for name in ("step-x.png", "step-.png", "step-00000004 (copy).png", "step-00000004.png", "other.png"):
+        (run.path / "samples" / name).touch()
+    assert tracking._recorded(run.path) == ([], [(4, "samples", run.path / "samples" / "step-00000004.png")])
