@@ -43,7 +43,6 @@ def local_cluster(cpus: int, object_store_mb: int) -> Iterator[None]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
     folder = make_folder()
     with changed_environment(environment):
@@ -88,6 +87,7 @@ def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
 def joined_cluster(address: str) -> Iterator[None]:
     check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds for a head node to answer, or refuse the token
     import ray
 
     adapt_ray()
