@@ -1,6 +1,5 @@
 """A run whose workers are Ray actors, here or on a cluster."""
 
-from contextlib import ExitStack
 from functools import partial
 
 from gen_dist.cluster.placement import plan_workers
@@ -32,8 +31,7 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
     if wanted is not None:
         decide_ownership(microbatches, wanted, shares)  # refuse before anything is started
     local_cpus = max(cpus(), (wanted or 1) * threads)  # more workers than CPUs here are slow but allowed
-    with ExitStack() as stack:
-        stack.enter_context(ray_cluster(request.address, local_cpus, config.cluster.object_store_mb))
+    with ray_cluster(request.address, local_cpus, config.cluster.object_store_mb):
         from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
 
         nodes = list_nodes()
