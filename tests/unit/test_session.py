@@ -33,6 +33,19 @@ def test_an_address_where_nothing_listens():
     check_address("auto")
 
 
+def test_what_is_changed_inside_ray_is_there():
+    """A version of Ray without these names would ignore the changes, and start slowly or die with the terminal."""
+    import ray._private.services
+    import ray._private.utils
+    import ray._private.worker
+    from ray._private.node import Node
+
+    assert all(callable(getattr(Node, f"start_{name}")) for name in ("monitor", "log_monitor", "api_server"))
+    assert callable(ray._private.worker.print_to_stdstream)
+    assert callable(ray._private.utils.set_sigterm_handler)
+    assert issubclass(ray._private.services.ConsolePopen, subprocess.Popen)
+
+
 def test_a_local_cluster_refuses_to_start_without_its_token():
     """Ray reads whether to ask for a token when it is imported: later is too late, and silently open to everyone."""
     code = "import ray; from gen_dist.cluster.session import local_cluster\nwith local_cluster(1, 100): pass"
