@@ -1,4 +1,7 @@
-"""Faults on purpose, for tests: GEN_DIST_FAULT="kind rank=R step=S [phase=P] [stage=G] proof=FILE".
+"""Faults on purpose, for tests: GEN_DIST_FAULT="kind rank=R [step=S] [phase=P] [stage=G] proof=FILE".
+
+`kill`, `stop`, `segfault` and `raise` hit a rank at a step; `probe` makes a rank look like a machine that rounds
+differently.
 
 A fault that fires writes its proof file first, so that a test can tell a run that survived from one never hurt.
 """
@@ -18,7 +21,7 @@ VARIABLE = "GEN_DIST_FAULT"
 
 @dataclass(frozen=True)
 class Fault:
-    kind: str  # "kill", "stop", "segfault" or "raise"
+    kind: str
     rank: int
     step: int
     phase: str | None
@@ -47,8 +50,9 @@ def parse_fault(text: str) -> Fault:
     kind, *pairs = text.split()
     values: dict[str, Any] = dict(pair.split("=", 1) for pair in pairs)
     return Fault(
-        kind, int(values["rank"]), int(values["step"]), values.get("phase"), values.get("stage"), Path(values["proof"])
-    )
+        kind, int(values["rank"]), int(values.get("step", 0)), values.get("phase"), values.get("stage"),
+        Path(values["proof"]),
+    )  # fmt: skip
 
 
 def inject_faults(rank: int, watch: Callable[[Where], None]) -> Callable[[Where], None]:
@@ -64,3 +68,13 @@ def inject_faults(rank: int, watch: Callable[[Where], None]) -> Callable[[Where]
             fault.fire()
 
     return watch_and_fire
+
+
+def disturb_probe(rank: int, probe: str) -> str:
+    """The hash of a probe, or another where a fault of kind `probe` hits this rank."""
+    text = os.environ.get(VARIABLE)
+    fault = parse_fault(text) if text else None
+    if fault is None or fault.kind != "probe" or fault.rank != rank:
+        return probe
+    fault.proof.write_text(f"{fault.kind}\n")
+    return probe[::-1]

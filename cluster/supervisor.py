@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
@@ -22,9 +22,12 @@ from gen_dist.cluster.worker import Identity, Rendezvous, TrainWorker
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.reproducibility import Probe, resolve_reproducibility, wants_probe
 from gen_dist.errors import UserError
 from gen_dist.events import Event
 from gen_dist.source_hash import source_hash
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.2
 LISTEN_SECONDS = 2.0  # for a worker to answer a poll, which it does within POLL_SECONDS unless it is stuck
@@ -54,8 +57,9 @@ class Supervisor:
         self.store: object = None  # lives as long as its workers
         self.rendezvous: Rendezvous
 
-    def run(self, asked_to_stop: Callable[[], bool], prepare: Callable[[RunConfig], None]) -> int:
-        """Train; returns the number of finished steps. `prepare` gets the resolved configuration before any step.
+    def run(self, asked_to_stop: Callable[[], bool], prepare: Callable[[RunConfig, Sequence[str]], None]) -> int:
+        """Train; returns the number of finished steps. `prepare` gets the resolved configuration, and
+        lines for the user, before any step.
 
         Raises:
             UserError: a node has other source, other data, or lacks what was asked for.
@@ -64,7 +68,9 @@ class Supervisor:
         try:
             self.start_workers()
             config = resolve_hardware(self.job.config, [identity.hardware for identity in self.identities])
-            prepare(config)
+            probes = self.probe(config) if wants_probe(config, self.plan.workers) else []
+            config, line = resolve_reproducibility(config, self.plan.workers, probes)
+            prepare(config, [line] if line else [])
             return self.watch(self.start_training(config), asked_to_stop)
         finally:
             for worker in self.workers:
@@ -88,11 +94,15 @@ class Supervisor:
         self.store, port = serve_store(self.address, timeout)  # imports torch, while the workers do
         self.rendezvous = Rendezvous(self.address, port, 0, timeout)
         for rank, reference in enumerate(asked):
-            try:
-                self.identities.append(ray.get(reference, timeout=START_SECONDS))
-            except RayError as error:
-                raise WorkerFailed(self.explain(rank, error)) from None
+            self.identities.append(self.answer(rank, reference))
         check_identities(self.identities, self.job.data_hash)
+
+    def probe(self, config: RunConfig) -> list[Probe]:
+        """What every worker makes of the same step."""
+        self.doing = ["probe"] * self.plan.workers
+        asked = [worker.probe.remote(config, rank) for rank, worker in enumerate(self.workers)]
+        hashes = [self.answer(rank, reference) for rank, reference in enumerate(asked)]
+        return [Probe(identity.host, found) for identity, found in zip(self.identities, hashes, strict=True)]
 
     def start_training(self, config: RunConfig) -> dict[ray.ObjectRef, int]:
         """Every rank's `run`, going: reference to rank."""
@@ -131,6 +141,18 @@ class Supervisor:
         if failures:
             raise WorkerFailed(root_cause(failures))
         return finished[0]
+
+    def answer(self, rank: int, reference: "ray.ObjectRef[T]") -> T:
+        """What a worker answers before it trains.
+
+        Raises:
+            UserError: it refused its input.
+            WorkerFailed: it died, raised or did not answer.
+        """
+        try:
+            return ray.get(reference, timeout=START_SECONDS)
+        except RayError as error:
+            raise WorkerFailed(self.explain(rank, error)) from None
 
     def poll(self, rank: int) -> ray.ObjectRef:
         return self.workers[rank].poll.remote(POLL_SECONDS)

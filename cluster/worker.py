@@ -12,16 +12,21 @@ import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
 
 from gen_dist.assignment import Assignment, Files
-from gen_dist.cluster.faults import inject_faults
+from gen_dist.cluster.faults import disturb_probe, inject_faults
+from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.data.source import locate_pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
 from gen_dist.events import Event, Message
 from gen_dist.source_hash import source_hash
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
 
 MOST_WAITING_EVENTS = 64  # then training waits for the supervisor
 
@@ -64,23 +69,31 @@ class TrainWorker:
         data_hash = Pack.open(self.pack).content_hash
         return Identity(socket.gethostname(), source_hash(), detect_hardware(), data_hash)
 
+    def probe(self, config: RunConfig, rank: int) -> str:
+        """What this process makes of the step that all workers' probes do; `config` is resolved."""
+        from gen_dist.engine.probe import probe_hash
+
+        return disturb_probe(rank, probe_hash(config, Pack.open(self.pack).shape[2]))
+
     def run(self, assignment: Assignment, resume: Files | None, init: Files | None, rendezvous: Rendezvous) -> int:
         """Train; returns the number of finished steps. `resume` and `init` are the assignment's, sent once to all."""
         import torch.distributed as dist
 
         from gen_dist.training import train
 
+        group = None
         if assignment.ownership.workers > 1:
             self.where = "rendezvous"
-            self.meet(assignment, rendezvous)
+            group = self.meet(assignment, rendezvous)
         assignment = replace(assignment, pack=self.pack, resume=resume, init=init)
+        watch = inject_faults(assignment.rank, self.note)
         try:
-            return train(assignment, self.events.put, self.stop.is_set, inject_faults(assignment.rank, self.note))
+            return train(assignment, self.events.put, self.stop.is_set, watch, group)
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()
 
-    def meet(self, assignment: Assignment, rendezvous: Rendezvous) -> None:
+    def meet(self, assignment: Assignment, rendezvous: Rendezvous) -> dist.ProcessGroup:
         """Join the process group of this generation."""
         import torch.distributed as dist
 
@@ -98,6 +111,8 @@ class TrainWorker:
             world_size=assignment.ownership.workers,
             timeout=timeout,
         )
+        assert dist.group.WORLD is not None
+        return dist.group.WORLD
 
     def note(self, where: object) -> None:
         self.where = str(where)

@@ -76,7 +76,15 @@ class TrainSettings(Settings):
     batch_size: int = Field(128, ge=1, description="global batch: images a step, whatever the number of workers")
     microbatch_size: int = Field(32, ge=1, description="images computed at once; the unit that workers own")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where all have it in hardware")
-    reducer: Literal["auto", "ddp"] = Field("auto", description="how gradients are summed over workers")
+    reducer: Literal["auto", "tree", "ddp"] = Field(
+        "auto", description="how gradients are summed: tree, the same bits on any workers; or ddp; auto: tree on CPU"
+    )
+    reproducibility: Literal["auto", "bitwise", "rounding"] = Field(
+        "auto", description="bitwise: every worker proves that it gets the same bits; auto: that, where they do"
+    )
+    hash_every: int = Field(
+        100, ge=1, description="steps between comparisons of the workers' states; in rounding, one state is sent to all"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where every worker has one")
     threads: int = Field(1, ge=1, le=64, description="torch threads per worker on CPU; part of the result's last bits")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="average of the sampling network's weights; 0: none")
@@ -93,6 +101,18 @@ class TrainSettings(Settings):
                 f"train.batch_size {self.batch_size}: not divisible by train.microbatch_size {self.microbatch_size}; "
                 f"use for example train.batch_size={near}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def bitwise_is_possible(self) -> "TrainSettings":
+        for name, value, instead in (("reducer", "ddp", "tree"), ("device", "cuda", "cpu")):
+            if self.reproducibility == "bitwise" and getattr(self, name) == value:
+                raise ValueError(
+                    f"train.reproducibility 'bitwise': not with train.{name} '{value}'; use train.{name}={instead}, or "
+                    "train.reproducibility=auto"
+                )
+        if self.reducer == "tree" and self.device == "cuda":
+            raise ValueError("train.reducer 'tree': for CPUs; use train.reducer=ddp, or train.device=cpu")
         return self
 
     @property

@@ -27,6 +27,7 @@ class StepDone:
     step: int
     losses: dict[str, float]
     perf: dict[str, float]
+    state_hash: str | None = None  # 64 hexadecimal digits, at the steps where the ranks' states are compared
 
 
 @dataclass(frozen=True)

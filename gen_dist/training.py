@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from gen_dist.assignment import Assignment
 from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
@@ -18,8 +19,9 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Engine, StepReport
-from gen_dist.engine.reducer import LocalReducer
+from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
+from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
 from gen_dist.objectives.build import build_objective
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
@@ -32,10 +34,11 @@ def train(
     send: Callable[[Event], None],
     stop: Callable[[], bool] = lambda: False,
     watch: Callable[[Where], None] = lambda where: None,
+    group: dist.ProcessGroup | None = None,
 ) -> int:
     """Train to `train.steps`, or to the end of the step in which any rank's `stop` says True.
 
-    Where the run has several ranks, torch.distributed's default group must exist.
+    `group`: of all the run's ranks; None where there is only one.
 
     Returns:
         The number of finished steps.
@@ -44,13 +47,17 @@ def train(
     # Explicitly, and after every import that might set it: gradients differ in their last bits between thread counts.
     torch.set_num_threads(config.train.threads)
     pack = Pack.open(assignment.pack)
-    engine = build_engine(assignment, pack, watch)
+    engine = build_engine(assignment, pack, watch, group)
     reporter = Reporter(engine, config, pack, send if assignment.reports else None)
     try:
         while engine.state.step < config.train.steps:
             report = engine.step(stop())
             last = report.stop or engine.state.step == config.train.steps
-            reporter.step_done(report, last)
+            state_hash = None
+            if is_due(engine.state.step, config.train.hash_every, config.train.checkpoint_every) or last:
+                settle = compare_states if config.train.reproducibility == "bitwise" else send_state
+                state_hash = settle(engine.state, group)
+            reporter.step_done(report, last, state_hash)
             if report.stop:
                 break
         return engine.state.step
@@ -59,7 +66,9 @@ def train(
         engine.reducer.close()
 
 
-def build_engine(assignment: Assignment, pack: Pack, watch: Callable[[Where], None]) -> Engine:
+def build_engine(
+    assignment: Assignment, pack: Pack, watch: Callable[[Where], None], group: dist.ProcessGroup | None = None
+) -> Engine:
     config = assignment.config
     device = torch.device(config.train.device)
     objective = build_objective(config)
@@ -74,7 +83,7 @@ def build_engine(assignment: Assignment, pack: Pack, watch: Callable[[Where], No
         pack, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
         threads=config.data.loader_threads, prefetch=config.data.prefetch,
     )  # fmt: skip
-    reducer = DDPReducer() if assignment.ownership.workers > 1 else LocalReducer()
+    reducer = DDPReducer(group) if group is not None and config.train.reducer == "ddp" else TreeReducer(group)
     return Engine(
         objective, state, loader, reducer, Draws(config.seed), batching, assignment.ownership, assignment.rank,
         device, config.train.precision, watch,
@@ -90,16 +99,17 @@ class Reporter:
         shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
         self.originals = pack.read(shown)
 
-    def step_done(self, report: StepReport, last: bool) -> None:
+    def step_done(self, report: StepReport, last: bool, state_hash: str | None) -> None:
         self.steps, self.waited = self.steps + 1, self.waited + report.waited
         step, train = self.engine.state.step, self.config.train
         if self.send is None:
             return
-        if step % train.log_every == 0 or step in (1, train.steps):  # not where it was cut: a resumed run is the same
-            self.send(StepDone(step, report.losses, self.performance()))
-        if last or step % train.sample_every == 0:
+        # Not where it was cut, so that a resumed run has the same record.
+        if is_due(step, train.log_every, train.hash_every) or step in (1, train.steps):
+            self.send(StepDone(step, report.losses, self.performance(), state_hash))
+        if last or is_due(step, train.sample_every):
             self.send_pictures(step)
-        if last or step % train.checkpoint_every == 0:
+        if last or is_due(step, train.checkpoint_every):
             self.send(CheckpointReady(step, self.engine.state.to_files(checkpoint_facts(self.config, self.pack))))
 
     def performance(self) -> dict[str, float]:
@@ -122,3 +132,8 @@ class Reporter:
         rows = reconstruct_images(engine.objective, modules, self.originals, engine.device)
         if rows is not None:
             self.send(Pictures(step, "reconstructions", rows, COLUMNS))
+
+
+def is_due(step: int, *every: int) -> bool:
+    """Whether something that is done every so many steps is done after this one."""
+    return any(step % steps == 0 for steps in every)

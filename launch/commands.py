@@ -22,6 +22,16 @@ def stop(run: RunArgument) -> int:
     return stop_run(run, print)
 
 
+def diff(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="run folder")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="run folder to compare it with")],
+) -> int:
+    """Compare two runs: settings, losses, state hashes. Exit code 0: identical, 1: different."""
+    from gen_dist.launch.comparing import print_difference
+
+    return print_difference(run_a, run_b)
+
+
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="folder of images, any depth")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="pack to make; must not exist")],

@@ -1,7 +1,8 @@
 """How torchrun's ranks agree before they train, and tell why they failed: notes in torchrun's key-value store.
 
-Rank 0 announces the configuration once it has the data; the others answer with what they have; rank 0 starts all of
-them or none. A process group would not do: its time limit is that of a collective, and preparing data may take hours.
+Rank 0 announces the configuration once it has the data; the others answer with what they have; all show what they make
+of the same step; rank 0 starts all of them or none. A process group would not do: its time limit is that of a
+collective, and preparing data may take hours.
 """
 
 import os
@@ -17,10 +18,13 @@ import torch.distributed as dist
 from pydantic import TypeAdapter
 from torch.distributed.rendezvous import rendezvous
 
+from gen_dist.cluster.faults import disturb_probe
 from gen_dist.cluster.policy import Failure, Kind, root_cause
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
+from gen_dist.engine.probe import probe_hash
+from gen_dist.engine.reproducibility import Probe, wants_probe
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.request import open_data
 from gen_dist.source_hash import source_hash
@@ -29,7 +33,8 @@ CONNECT_SECONDS = 300.0  # all ranks come to the store when they start
 MEET_SECONDS = 86400.0  # any rank may have to prepare a big folder of images
 ASK_SECONDS = 0.1
 LISTEN_SECONDS = 3.0  # for the ranks that live to tell that a collective broke
-ANNOUNCED, STARTED = "announced", "started"
+ANNOUNCED, RESOLVED, STARTED = "announced", "resolved", "started"  # what rank 0 says
+MEMBER, PROBE = "member", "probe"  # what the others answer to the first two
 DEAD = "the process died or does not answer: killed, crashed, out of memory or cut off"
 
 
@@ -52,7 +57,7 @@ class Refusal:
     reason: str
 
 
-ANSWER: TypeAdapter[Member | Refusal] = TypeAdapter(Member | Refusal)
+ANSWER: TypeAdapter[Member | Probe | Refusal] = TypeAdapter(Member | Probe | Refusal)
 FAILURE = TypeAdapter(Failure)
 
 
@@ -80,12 +85,24 @@ class Meeting:
         try:
             yield
         except BaseException:
-            for key in (ANNOUNCED, STARTED):
+            for key in (ANNOUNCED, RESOLVED, STARTED):
                 self.store.set(key, "")
             raise
 
     def announce(self, config: RunConfig) -> None:
         self.store.set(ANNOUNCED, config.model_dump_json())
+
+    def answers(self, question: str) -> Iterator[Member | Probe]:
+        """Rank 0: what the other ranks answer, in order.
+
+        Raises:
+            UserError: a rank refused.
+        """
+        for rank in range(1, self.world_size):
+            answer = ANSWER.validate_json(self.ask(f"{question}/{rank}"))
+            if isinstance(answer, Refusal):
+                raise UserError(f"rank {rank} on {answer.host}: {answer.reason}")
+            yield answer
 
     def gather(self, own: Member) -> list[Hardware]:
         """Rank 0: what all ranks have.
@@ -94,10 +111,8 @@ class Meeting:
             UserError: a rank refused, or has other source or data than this one.
         """
         group = [own.hardware]
-        for rank in range(1, self.world_size):
-            answer = ANSWER.validate_json(self.ask(f"answer/{rank}"))
-            if isinstance(answer, Refusal):
-                raise UserError(f"rank {rank} on {answer.host}: {answer.reason}")
+        for rank, answer in enumerate(self.answers(MEMBER), start=1):
+            assert isinstance(answer, Member)
             who = f"rank {rank} on {answer.hardware.host}"
             if answer.source != own.source:
                 raise UserError(f"gen-dist of {who}: other source than rank 0's; install the same version everywhere")
@@ -107,22 +122,44 @@ class Meeting:
         self.hosts = [hardware.host for hardware in group]
         return group
 
+    def probe(self, config: RunConfig, pack: Pack) -> list[Probe]:
+        """Rank 0: what all ranks make of the same step. `config` has its device, precision and reducer resolved.
+
+        Raises:
+            UserError: a rank refused.
+        """
+        self.store.set(RESOLVED, config.model_dump_json())
+        if not wants_probe(config, self.world_size):
+            return []
+        own = self.own_probe(config, pack)  # while the others make theirs
+        return [own, *(answer for answer in self.answers(PROBE) if isinstance(answer, Probe))]
+
+    def own_probe(self, config: RunConfig, pack: Pack) -> Probe:
+        return Probe(self.host, disturb_probe(self.rank, probe_hash(config, pack.shape[2])))
+
     def start(self, config: RunConfig) -> None:
         self.store.set(STARTED, config.model_dump_json())
 
     def attend(self) -> tuple[RunConfig, Path] | None:
         """Every other rank: the configuration to train with and the data here, or None where rank 0 does not start."""
-        announced = self.ask(ANNOUNCED)
-        if not announced:
-            return None
+        question, pack_path = MEMBER, Path()
         try:
+            if not (announced := self.ask(ANNOUNCED)):
+                return None
             pack_path, pack = open_data(RunConfig.model_validate_json(announced), lambda line: None)
-            answer: Member | Refusal = Member.here(pack)
+            self.answer(MEMBER, Member.here(pack))
+            if not (resolved := self.ask(RESOLVED)):
+                return None
+            question, config = PROBE, RunConfig.model_validate_json(resolved)
+            if wants_probe(config, self.world_size):
+                self.answer(PROBE, self.own_probe(config, pack))
         except Exception as error:  # rank 0 says it, for it would wait
-            answer = Refusal(self.host, describe(error))
-        self.store.set(f"answer/{self.rank}", ANSWER.dump_json(answer).decode())
+            self.answer(question, Refusal(self.host, describe(error)))
         started = self.ask(STARTED)
         return (RunConfig.model_validate_json(started), pack_path) if started else None
+
+    def answer(self, question: str, answer: Member | Probe | Refusal) -> None:
+        self.store.set(f"{question}/{self.rank}", ANSWER.dump_json(answer).decode())
 
     def failure(self, error: Exception, where: str, detail: str, collective: bool) -> Failure:
         kind = Kind.COLLECTIVE if collective else Kind.EXCEPTION

@@ -50,7 +50,8 @@ class Recording:
             progress=Progress(config.train.steps, first, config.preset or "training"),
         )
         begin = f"continuing after step {first}" if first else "starting"
-        how = f"{begin}: {self.workers} workers, {config.train.device}, {config.train.precision}"
+        train = config.train
+        how = f"{begin}: {self.workers} workers, {train.device}, {train.precision}, {train.reproducibility}"
         for line in (f"run folder {folder.path}", how, *plan):
             self.handle(Message(line))
 

@@ -23,7 +23,7 @@ def describe_status(path: Path) -> list[str]:
         lines.append(f"step {status['step']} of {status.get('steps')}, at {status.get('updated')}")
     rows = read_metrics(folder.path / "metrics.jsonl")
     if rows:
-        shown = {k.partition("/")[2]: v for k, v in rows[-1].items() if k != "step"}
+        shown = {k.partition("/")[2]: v for k, v in rows[-1].items() if k.startswith(("train/", "perf/"))}
         lines.append(f"at step {rows[-1]['step']}: " + ", ".join(f"{k} {v:.4g}" for k, v in shown.items()))
     checkpoint = latest_checkpoint(folder.path)
     lines.append(f"checkpoint: {checkpoint.name if checkpoint else 'none yet'}")

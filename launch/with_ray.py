@@ -1,5 +1,6 @@
 """A run whose workers are Ray actors, here or on a cluster."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from gen_dist.cluster.placement import plan_workers
@@ -41,8 +42,8 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
         job = Job(config, opened.pack_path, opened.pack.content_hash, ownership, opened.resume, opened.init)
         supervisor = Supervisor(job, plan, own_address(request.address), recording.handle)
 
-        def begin(resolved: RunConfig) -> None:
-            recording.start(resolved, plan.describe())
+        def begin(resolved: RunConfig, lines: Sequence[str]) -> None:
+            recording.start(resolved, [*plan.describe(), *lines])
             stop.graceful = True
 
         return supervisor.run(partial(recording.asked_to_stop, stop), begin)

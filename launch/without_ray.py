@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from gen_dist.config import RunConfig
 from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
+from gen_dist.engine.reproducibility import resolve_reproducibility
 from gen_dist.errors import RunError
 from gen_dist.launch.meeting import Meeting, Member
 from gen_dist.launch.recording import Recording
@@ -62,16 +63,18 @@ def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
         with meeting.refusal_told():
             meeting.announce(opened.config)
             config = resolve_hardware(opened.config, meeting.gather(Member.here(opened.pack)))
+            probes = meeting.probe(config, opened.pack)
+            config, line = resolve_reproducibility(config, meeting.world_size, probes)
             stop.graceful = True
             meeting.start(config)
-        steps = record_training(config, opened, recording, meeting, stop)
+        steps = record_training(config, [line] if line else [], opened, recording, meeting, stop)
     return recording.end(steps, stop)
 
 
 def record_training(
-    config: RunConfig, opened: Opened, recording: Recording, meeting: Meeting, stop: StopRequest
+    config: RunConfig, lines: Sequence[str], opened: Opened, recording: Recording, meeting: Meeting, stop: StopRequest
 ) -> int:
-    """Train as rank 0; returns the number of finished steps.
+    """Train as rank 0; returns the number of finished steps. `lines` are recorded first.
 
     Raises:
         RunError: another rank failed.
@@ -79,13 +82,13 @@ def record_training(
     position = Position()
     ownership = decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)
     try:
-        with process_group(config, meeting):
+        with process_group(config, meeting) as group:
             for files in (opened.resume, opened.init):
                 share_files(files, meeting.world_size)
-            recording.start(config)
+            recording.start(config, lines)
             return train(
                 Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init),
-                recording.handle, partial(recording.asked_to_stop, stop), inject_faults(0, position.note),
+                recording.handle, partial(recording.asked_to_stop, stop), inject_faults(0, position.note), group,
             )  # fmt: skip
     except Exception as error:
         if meeting.world_size == 1 or not is_collective(error):
@@ -106,11 +109,11 @@ def follow(meeting: Meeting, stop: StopRequest) -> int:
         stop.graceful = True
         config, pack_path = agreed
         ownership = decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)
-        with process_group(config, meeting):
+        with process_group(config, meeting) as group:
             resume, init = (share_files(None, meeting.world_size) for _ in range(2))
             assignment = Assignment(config, pack_path, meeting.rank, ownership, resume, init)
             watch = inject_faults(meeting.rank, position.note)
-            steps = train(assignment, lambda event: None, lambda: bool(stop), watch)
+            steps = train(assignment, lambda event: None, lambda: bool(stop), watch, group)
         return stop.exit_code if steps < config.train.steps else 0
     except Exception as error:
         failure = meeting.failure(error, position.where, traceback.format_exc(), is_collective(error))
@@ -122,10 +125,10 @@ def follow(meeting: Meeting, stop: StopRequest) -> int:
 
 
 @contextmanager
-def process_group(config: RunConfig, meeting: Meeting) -> Iterator[None]:
+def process_group(config: RunConfig, meeting: Meeting) -> Iterator[dist.ProcessGroup | None]:
     """torch.distributed's default group of torchrun's ranks, where there are several."""
     if meeting.world_size == 1:
-        yield
+        yield None
         return
     cuda = config.train.device == "cuda"
     if cuda:
@@ -136,7 +139,7 @@ def process_group(config: RunConfig, meeting: Meeting) -> Iterator[None]:
         rank=meeting.rank, world_size=meeting.world_size, timeout=timeout,
     )  # fmt: skip
     try:
-        yield
+        yield dist.group.WORLD
     finally:
         dist.destroy_process_group()
 

@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gen_dist.data.pack import PackWriter
+from tests import hosts as namespaces
 
 TINY_IMAGES = 37  # a prime: no batch divides it
 
@@ -39,3 +41,11 @@ def own_temporary_folder() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_pack(tmp_path_factory) -> Path:
     return write_pack(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Callable[..., AbstractContextManager[list[namespaces.Host]]]:
+    """`tests.hosts.hosts`, which makes hosts out of network namespaces; skips where that cannot be done."""
+    if reason := namespaces.available():
+        pytest.skip(reason)
+    return namespaces.hosts

@@ -9,6 +9,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.reproducibility import resolve_reproducibility
 from gen_dist.presets import load_config
 from gen_dist.training import build_engine
 
@@ -31,7 +32,8 @@ CASES = {
 
 def case(name: str, overrides: Sequence[str] = ()) -> RunConfig:
     preset, own = CASES[name]
-    return resolve_hardware(load_config(preset, [*SMALL, *own, *overrides]), [detect_hardware()])
+    config = resolve_hardware(load_config(preset, [*SMALL, *own, *overrides]), [detect_hardware()])
+    return resolve_reproducibility(config, 1, [])[0]
 
 
 def engine_of(config: RunConfig, pack: Path, resume: dict[str, bytes] | None = None) -> Engine:

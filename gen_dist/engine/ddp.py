@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
 from gen_dist.engine.reducer import Work
 
@@ -15,11 +16,13 @@ from gen_dist.engine.reducer import Work
 class DDPReducer:
     """Unequal contiguous ranges are weighted correctly: DDP averages over W ranks, the loss is scaled by W / batch."""
 
-    def __init__(self) -> None:
-        self.world_size = dist.get_world_size()
+    def __init__(self, group: dist.ProcessGroup) -> None:
+        self.group, self.world_size = group, group.size()
         self.wrapped: dict[str, DistributedDataParallel] = {}
 
-    def accumulate(self, program: PhaseProgram, work: Work, extra: Tensor, batch_size: int) -> Tensor:
+    def accumulate(
+        self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
+    ) -> Tensor:
         wrapped = self.wrap(program)
         scale = self.world_size / batch_size
         numbers: list[Tensor] = []
@@ -37,12 +40,16 @@ class DDPReducer:
         name = program.phase.name
         if name not in self.wrapped:
             self.wrapped[name] = DistributedDataParallel(
-                program, init_sync=False, gradient_as_bucket_view=True, **without_buffer_sync()
+                program,
+                process_group=self.group,
+                init_sync=False,
+                gradient_as_bucket_view=True,
+                **without_buffer_sync(),
             )
         return self.wrapped[name]
 
     def sum(self, numbers: Tensor) -> Tensor:
-        dist.all_reduce(numbers)
+        dist.all_reduce(numbers, group=self.group)
         return numbers
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class Engine:
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
         extra = torch.tensor([float(stop), waited], dtype=torch.float64, device=self.device)
-        numbers = self.reducer.accumulate(program, work, extra, self.batching.batch_size)
+        numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
         return numbers[: -len(extra)], numbers[-len(extra) :].tolist()
 
     def load(self, number: int, phase: Phase, indices: Sequence[int]) -> Work:

@@ -29,7 +29,7 @@ def detect_hardware() -> Hardware:
 
 
 def resolve_hardware(config: RunConfig, group: Sequence[Hardware]) -> RunConfig:
-    """The configuration with `auto` device and precision replaced by what all workers have.
+    """The configuration with `auto` device, precision and reducer replaced by what all workers have.
 
     Raises:
         UserError: something was asked for by name that a host does not have.
@@ -47,5 +47,12 @@ def resolve_hardware(config: RunConfig, group: Sequence[Hardware]) -> RunConfig:
         )
     if precision == "auto":
         precision = "fp32" if without_bf16 else "bf16"
-    train = config.train.model_copy(update={"device": device, "precision": precision, "reducer": "ddp"})
+    if device == "cuda":
+        for name, value in (("reproducibility", "bitwise"), ("reducer", "tree")):
+            if getattr(config.train, name) == value:
+                raise UserError(f"train.{name} '{value}': for CPUs, and every worker has a GPU; use train.device=cpu")
+    reducer = config.train.reducer
+    if reducer == "auto":
+        reducer = "ddp" if device == "cuda" else "tree"
+    train = config.train.model_copy(update={"device": device, "precision": precision, "reducer": reducer})
     return config.model_copy(update={"train": train})

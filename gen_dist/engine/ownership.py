@@ -35,6 +35,10 @@ class Ownership:
         return len(self.bounds) - 1
 
     @property
+    def microbatches(self) -> int:
+        return self.bounds[-1]
+
+    @property
     def shares(self) -> list[int]:
         return [len(self.of(rank)) for rank in range(self.workers)]
 

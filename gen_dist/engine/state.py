@@ -61,14 +61,17 @@ class State:
         }
         return {WEIGHTS: flatten_modules(self.modules), EMA: flatten_modules(self.ema), OPTIMIZER: optimizer}
 
+    def digests(self) -> dict[str, bytes]:
+        """The SHA-256 of every tensor, by `file name`, in order: over its type, shape and bytes."""
+        return {
+            f"{file} {name}": digest_tensor(tensor)
+            for file, tensors in sorted(self.tensors().items())
+            for name, tensor in sorted(tensors.items())
+        }
+
     def hash(self) -> str:
-        """SHA-256 over the names, shapes and bytes of all tensors, and the step."""
-        digest = hashlib.sha256(f"step {self.step}".encode())
-        for file, tensors in sorted(self.tensors().items()):
-            for name, tensor in sorted(tensors.items()):
-                digest.update(f"{file} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(contiguous(tensor).reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        """SHA-256 over the names and digests of all tensors, and the step."""
+        return hash_digests(self.step, self.digests())
 
     def to_files(self, facts: Mapping[str, Any]) -> dict[str, bytes]:
         """A checkpoint: file name to content. `facts` are added to the JSON."""
@@ -122,6 +125,18 @@ def build_optimizer(config: RunConfig, name: str, module: nn.Module) -> Adam:
 
 def flatten_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+
+
+def digest_tensor(tensor: Tensor) -> bytes:
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(contiguous(tensor).reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def hash_digests(step: int, digests: Mapping[str, bytes]) -> str:
+    """A state's hash from its digests, as 64 hexadecimal digits."""
+    lines = (f"{name} {digest.hex()}\n" for name, digest in digests.items())
+    return hashlib.sha256("".join((f"step {step}\n", *lines)).encode()).hexdigest()
 
 
 def contiguous(tensor: Tensor) -> Tensor:

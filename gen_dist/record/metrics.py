@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ class MetricsFile:
             raise UserError(f"metrics '{path}': cannot be written ({error.strerror}); check your rights") from None
         self.last_step: int = rows[-1]["step"] if rows else 0
 
-    def append(self, step: int, values: dict[str, float]) -> bool:
+    def append(self, step: int, values: Mapping[str, float | str]) -> bool:
         """Record `values` at `step`, unless that step or a later one is there already; tells whether it did.
 
         Raises ValueError for a value that is not finite (JSON knows none), UserError where the disk refuses.
         """
         if step <= self.last_step:
             return False
-        row = {"step": step} | {key: float(value) for key, value in values.items()}
+        row = {"step": step} | {k: value if isinstance(value, str) else float(value) for k, value in values.items()}
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
         try:
             written = self._file.write(line)

@@ -73,8 +73,10 @@ class Recorder:
 
     def _step_done(self, event: StepDone) -> None:
         self._step = event.step
-        row = {f"train/{name}": value for name, value in event.losses.items()}
+        row: dict[str, float | str] = {f"train/{name}": value for name, value in event.losses.items()}
         row |= {f"perf/{name}": value for name, value in event.perf.items()}
+        if event.state_hash is not None:
+            row["state_hash"] = event.state_hash
         if self._metrics.append(event.step, row) and self._tracker:
             self._tracker.log(event.step, row)
         if self._progress:

@@ -80,7 +80,7 @@ class Tracker:
             self._past = _recorded(run_path)
             self._thread.start()
 
-    def log(self, step: int, values: dict[str, float]) -> None:
+    def log(self, step: int, values: dict[str, float | str]) -> None:
         """Send one row of metrics; a step that W&B has already is left out."""
         if not self._dropping:
             self._queue.put(partial(self._send_row, step=step, values=values))
@@ -195,7 +195,7 @@ class Tracker:
         for _, _, send in sorted(todo, key=itemgetter(0, 1)):
             send()
 
-    def _send_row(self, run: Any, step: int, values: dict[str, float]) -> None:
+    def _send_row(self, run: Any, step: int, values: dict[str, float | str]) -> None:
         if step > self._last["rows"]:
             run.log(values, step=step)
             self._last["rows"] = step

@@ -52,19 +52,19 @@ def test_deaths_are_told_in_a_line():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "group", "device", "precision"),
+    ("overrides", "group", "device", "precision", "reducer"),
     [
-        ([], [PLAIN, FAST], "cpu", "fp32"),
-        ([], [FAST, FAST], "cpu", "bf16"),
-        ([], [GPU, FAST], "cpu", "fp32"),
-        ([], [GPU, GPU], "cuda", "bf16"),
-        (["train.device=cpu"], [GPU, GPU], "cpu", "fp32"),
-        (["train.precision=fp32"], [GPU], "cuda", "fp32"),
+        ([], [PLAIN, FAST], "cpu", "fp32", "tree"),
+        ([], [FAST, FAST], "cpu", "bf16", "tree"),
+        ([], [GPU, FAST], "cpu", "fp32", "tree"),
+        ([], [GPU, GPU], "cuda", "bf16", "ddp"),
+        (["train.device=cpu", "train.reducer=ddp"], [GPU, GPU], "cpu", "fp32", "ddp"),
+        (["train.precision=fp32"], [GPU], "cuda", "fp32", "ddp"),
     ],
 )
-def test_auto_is_what_all_have(overrides, group, device, precision):
+def test_auto_is_what_all_have(overrides, group, device, precision, reducer):
     train = resolve_hardware(load_config("dcgan-64", overrides), group).train
-    assert (train.device, train.precision, train.reducer) == (device, precision, "ddp")
+    assert (train.device, train.precision, train.reducer) == (device, precision, reducer)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Gradients of one phase as flat vectors, and a worker's stack of partial sums of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gen_dist.engine.tree import Add
+
+ALIGNMENT = 16  # elements
+BUCKET_ELEMENTS = 1 << 20  # 4 MB of float32
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Neighbouring parameters whose gradients travel together."""
+
+    parameters: tuple[int, ...]  # places in Layout.parameters
+    span: slice  # of the flat vector
+
+
+class Layout:
+    """Where each parameter's gradient lies in a flat vector: the last parameter first, the order of backward.
+
+    It depends on the parameters only, never on the number of workers.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], bucket_elements: int = BUCKET_ELEMENTS) -> None:
+        self.parameters = list(reversed(parameters))
+        self._ids = set(map(id, parameters))
+        self.offsets: list[int] = []
+        self.buckets: list[Bucket] = []
+        end = start = 0
+        members: list[int] = []
+        for place, parameter in enumerate(self.parameters):
+            self.offsets.append(end)
+            members.append(place)
+            end += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
+            if end - start >= bucket_elements or place == len(self.parameters) - 1:
+                self.buckets.append(Bucket(tuple(members), slice(start, end)))
+                start, members = end, []
+        self.size = end
+
+    def __contains__(self, parameter: nn.Parameter) -> bool:
+        return id(parameter) in self._ids
+
+
+class Slot:
+    """A flat vector, and views of it shaped (and strided) like the parameters."""
+
+    def __init__(self, layout: Layout) -> None:
+        like = layout.parameters[0]
+        self.flat = torch.zeros(layout.size, dtype=like.dtype, device=like.device)
+        self.views = [
+            self.flat.as_strided(p.shape, p.stride(), offset)
+            for p, offset in zip(layout.parameters, layout.offsets, strict=True)
+        ]
+
+
+class GradientStack:
+    """The partial sums of a worker's microbatches: at most one more than the tree has levels."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.slots: list[Slot] = []
+
+    def slot(self, place: int) -> Slot:
+        while len(self.slots) <= place:
+            self.slots.append(Slot(self.layout))
+        return self.slots[place]
+
+    def show(self, place: int) -> None:
+        """Make the sum at `place` the parameters' `grad`: what backward adds to, or what the optimiser reads."""
+        for parameter, view in zip(self.layout.parameters, self.slot(place).views, strict=True):
+            parameter.grad = view
+
+    def open(self, add: Add) -> None:
+        """Before the backward pass of a microbatch: where its gradient is left.
+
+        If it is to be added to the sum below, backward does that itself, as it adds to what `grad` holds.
+        """
+        if add.merges:
+            self.show(add.place - 1)
+        else:
+            for parameter in self.layout.parameters:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def take(self, add: Add, number: int) -> None:
+        """After it: keep the gradients of one bucket, and make the additions that are due."""
+        bucket = self.layout.buckets[number]
+        if not add.merges:
+            views = self.slot(add.place).views
+            gradients = [g for place in bucket.parameters if (g := self.layout.parameters[place].grad) is not None]
+            torch._foreach_copy_([views[place] for place in bucket.parameters], gradients)
+        for place in range(add.place - 1, add.place - add.merges, -1):
+            self.slots[place - 1].flat[bucket.span] += self.slots[place].flat[bucket.span]
+
+    def sums(self, add: Add, number: int) -> list[Tensor]:
+        """What the stack holds of a bucket after the worker's last microbatch: its pieces, in order."""
+        span = self.layout.buckets[number].span
+        return [slot.flat[span] for slot in self.slots[: add.place - add.merges + 1]]

@@ -1,0 +1,87 @@
+"""Whether all ranks still hold the same state: silent corruption is caught, not averaged."""
+
+import socket
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+
+from gen_dist.engine.state import State, hash_digests
+from gen_dist.errors import RunError
+
+HOST_BYTES = 64
+DIGEST_BYTES = 32
+
+
+def compare_states(state: State, group: dist.ProcessGroup | None) -> str:
+    """The state's hash, which all ranks have. Collective.
+
+    Raises:
+        RunError: on every rank alike, naming the ranks whose state differs and the first tensor that does.
+    """
+    digests = state.digests()
+    own = hash_digests(state.step, digests)
+    if group is None:
+        return own
+    hashes = gather_bytes(bytes.fromhex(own), group)
+    if len(set(hashes)) > 1:
+        hosts = [host.rstrip(b"\0").decode("utf-8", "replace") for host in gather_bytes(host_name(), group)]
+        everyones = gather_bytes(b"".join(digests.values()), group)
+        raise RunError(describe_difference(state.step, list(digests), hashes, everyones, hosts))
+    return own
+
+
+@torch.no_grad()
+def send_state(state: State, group: dist.ProcessGroup | None) -> str:
+    """Make rank 0's state every rank's, so that replicas that round differently do not drift apart. Collective.
+
+    Returns:
+        its hash.
+    """
+    if group is not None:
+        for _, tensors in sorted(state.tensors().items()):
+            for _, tensor in sorted(tensors.items()):
+                sent = tensor.contiguous()  # a copy where the memory's order is channels_last
+                dist.broadcast(sent, group_src=0, group=group)
+                tensor.copy_(sent)
+    return state.hash()
+
+
+def describe_difference(
+    step: int, names: Sequence[str], hashes: Sequence[bytes], digests: Sequence[bytes], hosts: Sequence[str]
+) -> str:
+    """One line: which ranks differ from the most common state (from rank 0's, if there is none), and where first."""
+    usual = Counter(hashes).most_common(1)[0][0]  # of equally common ones the first, which is the lowest rank's
+    reference = hashes.index(usual)
+    others = [
+        f"rank {rank} on {hosts[rank]} (first in {first_difference(names, digests[rank], digests[reference])})"
+        for rank, own in enumerate(hashes)
+        if own != usual
+    ]
+    doubt = "" if len(hashes) > 2 else "; of two, either may be the wrong one"
+    return (
+        f"after step {step}: {' and '.join(others)} holds another state than rank {reference} on {hosts[reference]}"
+        f"{doubt}: an error of memory, processor or software; this state is not kept"
+    )
+
+
+def first_difference(names: Sequence[str], digests: bytes, reference: bytes) -> str:
+    for i, name in enumerate(names):
+        part = slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)
+        if digests[part] != reference[part]:
+            file, _, tensor = name.partition(" ")
+            return f"tensor {tensor} of {file}"
+    return "the step count"
+
+
+def gather_bytes(own: bytes, group: dist.ProcessGroup) -> list[bytes]:
+    """Every rank's bytes, of one length, in rank order."""
+    mine = torch.frombuffer(bytearray(own), dtype=torch.uint8)
+    gathered = [torch.empty_like(mine) for _ in range(group.size())]
+    dist.all_gather(gathered, mine, group=group)
+    return [bytes(part.tolist()) for part in gathered]
+
+
+def host_name() -> bytes:
+    return socket.gethostname().encode()[:HOST_BYTES].ljust(HOST_BYTES, b"\0")
