@@ -99,8 +99,9 @@ class WorkerGroup:
 def main() -> None:
     rank, port = int(sys.argv[1]), int(sys.argv[2])
     store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=MOST, timeout=timedelta(seconds=60))
-    groups = {size: dist.new_group(list(range(size))) for size in range(2, MOST + 1)}
+    timeout = timedelta(seconds=20)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=MOST, timeout=timeout)
+    groups = {size: dist.new_group(list(range(size)), timeout=timeout) for size in range(2, MOST + 1)}
     for line in sys.stdin:
         request = Request(**json.loads(line))
         answer = answer_request(request, rank, groups.get(len(request.shares)))
@@ -183,7 +184,7 @@ def flipped_bit(engine: Engine) -> Iterator[None]:
         report = step(stop)
         if engine.state.step == 1:
             weight = next(iter(engine.state.modules.values())).get_parameter("layers.1.weight")
-            weight.data.as_strided((weight.numel(),), (1,)).view(torch.int32)[5] ^= 1
+            weight.data.as_strided((weight.numel(),), (1,)).view(torch.int32)[0] ^= 1
         return report
 
     with mock.patch.object(engine, "step", spoilt):

@@ -1,0 +1,184 @@
+"""Any number of workers, any ownership: the same bits. One group of processes computes all rows."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from gen_dist.config import RESULT_FIELDS, RunConfig, flatten
+from gen_dist.models.build import count_parameters
+from tests.conftest import TINY_IMAGES
+from tests.training_cases import CASES, case
+from tests.worker_group import Answer, Request, WorkerGroup
+
+FOUR = ([4], [2, 2], [3, 1], [1, 3], [1, 2, 1], [1, 1, 1, 1])
+WAYS = dict.fromkeys(CASES, FOUR) | {"vae-seven-microbatches": ([7], [4, 3], [1, 6], [3, 3, 1], [2, 2, 2, 1])}
+
+
+@pytest.fixture(scope="module")
+def group() -> Iterator[WorkerGroup]:
+    group = WorkerGroup()
+    yield group
+    group.close()
+
+
+@pytest.fixture(scope="module")
+def alone(group: WorkerGroup, tiny_pack: Path) -> dict[str, Answer]:
+    """Every row in one process."""
+    return {name: group.run(Request(name, str(tiny_pack), WAYS[name][0]))[0] for name in CASES}
+
+
+def check(answers: Sequence[Answer], expected: Answer) -> None:
+    for answer in answers:
+        assert answer.error == ""
+        assert answer.hashes == expected.hashes
+        assert answer.losses == expected.losses
+
+
+@pytest.mark.parametrize(("name", "shares"), [(name, shares) for name, ways in WAYS.items() for shares in ways[1:]])
+def test_the_state_has_the_same_bits_after_every_step(name, shares, group, alone, tiny_pack):
+    assert len(set(alone[name].hashes)) == 3
+    check(group.run(Request(name, str(tiny_pack), shares)), alone[name])
+
+
+# --- rows for everything ---------------------------------------------------------------------------------------------
+
+
+def result_fields() -> dict[str, Any]:
+    """Every setting that decides the weights, with its field, for every kind of model and objective."""
+    found: dict[str, Any] = {}
+
+    def collect(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+            inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
+            for kind in inner:
+                collect(kind, f"{prefix}{name}.")
+            if not inner and f"{prefix}{name}".startswith(RESULT_FIELDS):
+                found.setdefault(f"{prefix}{name}", []).append(field)
+
+    collect(RunConfig, "")
+    return found
+
+
+def uncovered(configs: Sequence[RunConfig]) -> list[str]:
+    """Settings for which no row has each choice, or where there are no choices, another value than the default."""
+    rows = [flatten(config.model_dump()) for config in configs]
+    missing = []
+    for name, fields in result_fields().items():
+        seen = {row[name] for row in rows if name in row}
+        choices = {c for field in fields if get_origin(field.annotation) is Literal for c in get_args(field.annotation)}
+        missing += [f"{name}={choice}" for choice in choices - seen - {"auto"}]
+        defaults = {field.default for field in fields if field.default is not PydanticUndefined}
+        if not choices and not seen - defaults:
+            missing.append(name)
+    return missing
+
+
+def test_every_model_loss_regulariser_and_augmentation_has_a_row():
+    assert uncovered([case(name) for name in CASES]) == []
+
+
+@pytest.mark.parametrize(
+    ("left_out", "missing"),
+    [
+        ("dcgan", {"model.instance_noise", "data.augment.horizontal_flip"}),
+        ("vae-bernoulli", {"objective.likelihood=bernoulli", "objective.beta"}),
+    ],
+)
+def test_what_has_no_row_is_named(left_out, missing):
+    assert set(uncovered([case(name) for name in CASES if name != left_out])) >= missing
+
+
+# --- spoilt on purpose -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mutation", ["own generator", "own order"])
+@pytest.mark.parametrize("name", ["vae", "dcgan"])
+def test_a_rank_with_its_own_randomness_or_order_changes_the_bits(mutation, name, group, alone, tiny_pack):
+    answers = group.run(Request(name, str(tiny_pack), [1, 1, 1, 1], mutation=mutation, mutant=2))
+    with pytest.raises(AssertionError):
+        check(answers, alone[name])
+
+
+@pytest.mark.parametrize(("name", "module"), [("vae", "encoder"), ("dcgan", "generator")])
+def test_one_flipped_bit_stops_the_run_and_names_rank_and_tensor(name, module, group, tiny_pack):
+    answers = group.run(Request(name, str(tiny_pack), [1, 2, 1], mutation="flipped bit", mutant=1))
+    named = rf"after step 1: rank 1 on \S+ \(first in tensor {module}.layers.1.weight of weights.safetensors\) holds"
+    for answer in answers:
+        assert answer.hashes == []
+        assert re.match(named, answer.error), answer.error
+
+
+def test_in_rounding_mode_the_states_are_made_equal_again(group, tiny_pack):
+    """The flipped bit is gone after the step, because rank 0's state replaces it."""
+    overrides = ["train.reproducibility=rounding", "train.reducer=ddp"]
+    sound = group.run(Request("dcgan", str(tiny_pack), [1, 2, 1], overrides))
+    answers = group.run(Request("dcgan", str(tiny_pack), [1, 2, 1], overrides, mutation="flipped bit", mutant=1))
+    check(answers, sound[0])
+
+
+# --- rounding, traffic, ledger ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shares", FOUR[1:], ids=str)
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("vae", ["model.width=16", "model.dropout=0"]), ("dcgan", ["model.generator_width=8"])],
+)
+def test_in_rounding_mode_with_ddp_losses_agree_closely(name, own, shares, group, tiny_pack):
+    overrides = ["train.reproducibility=rounding", "train.reducer=ddp", *own]
+    [expected] = group.run(Request(name, str(tiny_pack), [4], overrides, steps=20))
+    for answer in group.run(Request(name, str(tiny_pack), shares, overrides, steps=20)):
+        assert answer.error == ""
+        for found, one in zip(answer.losses, expected.losses, strict=True):
+            assert losses_only(found) == pytest.approx(losses_only(one), rel=1e-4)
+
+
+def losses_only(values: dict[str, float]) -> dict[str, float]:
+    """Gradient norms of networks this small are more sensitive than that."""
+    return {name: value for name, value in values.items() if not name.startswith("gradient_norm")}
+
+
+def test_equal_workers_send_no_more_than_a_ring(group, tiny_pack):
+    """A ring all-reduce of V bytes sends 2 (W - 1) / W V from each of W workers: for two workers V."""
+    steps = 3
+    [vector] = {answer.bytes_sent for answer in group.run(Request("dcgan", str(tiny_pack), [2, 2], steps=steps))}
+    gradients = 4 * sum(count_parameters(case("dcgan")).values())
+    assert gradients < vector / steps < 1.1 * gradients  # and batch-norm statistics and losses, in float64
+    sent = [answer.bytes_sent for answer in group.run(Request("dcgan", str(tiny_pack), [1, 1, 1, 1], steps=steps))]
+    assert sum(sent) == 4 * (2 * 3 / 4) * vector
+
+
+def test_every_image_is_read_once_in_every_pass_whatever_happens(group, tiny_pack, tmp_path):
+    """Ten passes of 37 images, by changing groups of workers that stop and go on in the middle of passes."""
+    read: list[tuple[int, int]] = []
+    steps, load = 0, None
+    for number, shares in enumerate(([3, 1], [1, 1, 1, 1], [4], [1, 2, 1], [2, 2]) * 2):
+        save = tmp_path / str(number)
+        save.mkdir()
+        for answer in group.run(
+            Request("dcgan", str(tiny_pack), shares, steps=(count := 1 + number % 3), load=load, save=str(save))
+        ):
+            assert answer.error == ""
+            read += [(position, sample) for position, sample in answer.read]
+        steps, load = steps + count, str(save)
+    positions = [position for position, _ in read]
+    assert sorted(positions) == list(range(16 * steps)), "a position was left out or read twice"
+    samples = dict(read)
+    passes = len(positions) // TINY_IMAGES
+    assert passes >= 5
+    for first in range(0, passes * TINY_IMAGES, TINY_IMAGES):
+        assert sorted(samples[p] for p in range(first, first + TINY_IMAGES)) == list(range(TINY_IMAGES))
+
+
+def test_resumed_by_other_workers_in_the_middle_of_a_pass(group, tiny_pack, tmp_path):
+    for name in ("vae", "dcgan"):
+        [expected] = group.run(Request(name, str(tiny_pack), [4], steps=5))
+        first = group.run(Request(name, str(tiny_pack), [1, 2, 1], steps=2, save=str(tmp_path)))
+        then = group.run(Request(name, str(tiny_pack), [3, 1], steps=3, load=str(tmp_path)))
+        assert first[0].hashes + then[0].hashes == expected.hashes
