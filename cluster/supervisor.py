@@ -69,7 +69,7 @@ class Supervisor:
             self.start_workers()
             config = resolve_hardware(self.job.config, [identity.hardware for identity in self.identities])
             probes = self.probe(config) if wants_probe(config, self.plan.workers) else []
-            config, line = resolve_reproducibility(config, self.plan.workers, probes)
+            config, line = resolve_reproducibility(config, probes)
             prepare(config, [line] if line else [])
             return self.watch(self.start_training(config), asked_to_stop)
         finally:

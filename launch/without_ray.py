@@ -64,7 +64,7 @@ def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
             meeting.announce(opened.config)
             config = resolve_hardware(opened.config, meeting.gather(Member.here(opened.pack)))
             probes = meeting.probe(config, opened.pack)
-            config, line = resolve_reproducibility(config, meeting.world_size, probes)
+            config, line = resolve_reproducibility(config, probes)
             stop.graceful = True
             meeting.start(config)
         steps = record_training(config, [line] if line else [], opened, recording, meeting, stop)

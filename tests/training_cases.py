@@ -42,7 +42,7 @@ CASES = {
 def case(name: str, overrides: Sequence[str] = ()) -> RunConfig:
     preset, own = CASES[name]
     config = resolve_hardware(load_config(preset, [*SMALL, *own, *overrides]), [ANY_CPU])
-    return resolve_reproducibility(config, 1, [])[0]
+    return resolve_reproducibility(config, [])[0]
 
 
 def engine_of(config: RunConfig, pack: Path, resume: dict[str, bytes] | None = None) -> Engine:

@@ -22,20 +22,17 @@ def wants_probe(config: RunConfig, workers: int) -> bool:
     return workers > 1 and train.reproducibility != "rounding" and train.device == "cpu" and train.reducer == "tree"
 
 
-def resolve_reproducibility(config: RunConfig, workers: int, probes: Sequence[Probe]) -> tuple[RunConfig, str | None]:
+def resolve_reproducibility(config: RunConfig, probes: Sequence[Probe]) -> tuple[RunConfig, str | None]:
     """The configuration with `auto` reproducibility replaced, and a line for the user where machines differ.
 
-    Args:
-        workers: how many there are.
-        probes: one for each rank, if they are wanted.
+    `probes`: one for each rank, if they are wanted.
 
     Raises:
         UserError: under `bitwise`, a worker computes other bits than most (than rank 0, if there is no majority).
     """
     wanted, line = config.train.reproducibility, None
     if wanted == "auto":
-        alike = config.train.device == "cpu" and (workers == 1 or config.train.reducer == "tree")
-        wanted = "bitwise" if alike else "rounding"
+        wanted = "bitwise" if config.train.device == "cpu" and config.train.reducer == "tree" else "rounding"
     if probes:
         usual = Counter(probe.hash for probe in probes).most_common(1)[0][0]
         reference = next(rank for rank, probe in enumerate(probes) if probe.hash == usual)

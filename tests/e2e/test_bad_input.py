@@ -70,6 +70,24 @@ ROWS = {
         ["train", "smoke", "--resume", "good", "model.latent=8", "train.batch_size=16"],
         "model.latent 16 there, 8 here; train.batch_size 32 there, 16 here",
     ),
+    "checkpoint of another microbatch size": (
+        ["train", "smoke", "--resume", "good", "train.microbatch_size=16"],
+        "good: from another run (train.microbatch_size 8 there, 16 here); give the same settings, or start a new run",
+    ),
+    "checkpoint of another thread count": (
+        ["train", "smoke", "--resume", "good", "train.threads=2"],
+        "good: from another run (train.threads 1 there, 2 here); give the same settings, or start a new run",
+    ),
+    "bitwise with ddp": (
+        ["train", "smoke", "train.reproducibility=bitwise", "train.reducer=ddp"],
+        "train.reproducibility 'bitwise': not with train.reducer 'ddp'; use train.reducer=tree, or",
+    ),
+    "bitwise on GPUs": (
+        ["train", "smoke", "train.reproducibility=bitwise", "train.device=cuda"],
+        "train.reproducibility 'bitwise': not with train.device 'cuda'; use train.device=cpu, or",
+    ),
+    "tree on GPUs": (["train", "smoke", "train.reducer=tree", "train.device=cuda"], "train.reducer 'tree': for CPUs"),
+    "unknown reducer": (["train", "smoke", "train.reducer=ring"], "train.reducer 'ring': must be 'auto', 'tree' or 'ddp'"),
     "weights of another model": (["train", "smoke", "--init-from", "good", "model.latent=8"], "this model needs"),
     "no weights to start from": (["train", "smoke", "--init-from", "empty"], "holds no run"),
     "no bf16": (["train", "smoke", "--no-ray", "train.device=cuda"], "train.device 'cuda': no CUDA GPU on"),

@@ -39,14 +39,13 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_joining_gives_the_same_losses_and_leaves_the_cluster_running(head, tmp_path):
+def test_joining_gives_the_same_bits_and_leaves_the_cluster_running(head, tmp_path):
     alone = train(tmp_path, "alone", "smoke", "--no-ray")
     for name, way in {"option": ["--address", head], "variable": []}.items():
         variable = {"RAY_ADDRESS": head} if not way else {}
         joined = train(tmp_path, name, "smoke", "--workers", "2", *way, **TOKEN, **variable)
-        assert last_state(joined)["step"] == 20
-        for step, values in losses(alone).items():
-            assert losses(joined)[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+        assert losses(joined) == losses(alone)
+        assert last_state(joined)["hash"] == last_state(alone)["hash"]
     assert answers(int(head.rpartition(":")[2]))
 
 

@@ -36,12 +36,8 @@ def test_interrupted_and_resumed_it_ends_like_one_left_alone(way, number, code, 
     again = gen_dist(*command.split(), cwd=tmp_path)
     assert again.code == 0, again.err
     assert [row["step"] for row in rows(cut)] == list(range(1, 46))
-    if way == "plain":
-        assert losses(cut) == losses(alone)
-        assert last_state(cut)["hash"] == last_state(alone)["hash"]
-    else:
-        for step, values in losses(alone).items():
-            assert losses(cut)[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+    assert losses(cut) == losses(alone)
+    assert last_state(cut)["hash"] == last_state(alone)["hash"]
 
 
 def test_the_worker_count_may_change_when_resuming(tmp_path):
@@ -49,8 +45,8 @@ def test_the_worker_count_may_change_when_resuming(tmp_path):
     cut = train(tmp_path, "cut", "smoke", "--workers", "2", "train.steps=9")
     train(tmp_path, "cut", "smoke", "--no-ray")
     assert list(losses(cut)) == list(range(1, 21))
-    for step, values in losses(alone).items():
-        assert losses(cut)[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+    assert losses(cut) == losses(alone)
+    assert last_state(cut)["hash"] == last_state(alone)["hash"]
 
 
 def test_stop_from_another_terminal(tmp_path):

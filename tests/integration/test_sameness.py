@@ -1,4 +1,4 @@
-"""The number of workers, who owns what, and who started them do not change the losses."""
+"""Through the command line: the number of workers, who owns what and who started them do not change a bit."""
 
 import socket
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import losses, train
+from tests.command import last_state, losses, rows, train
 
 FAMILIES = {
     "vae": ["vae-emoji"],
     "dcgan": ["smoke"],
 }
 COMMON = ["train.steps=20", "train.batch_size=32", "train.microbatch_size=8", "train.precision=fp32",
-          "train.log_every=1", "train.sample_every=20", "train.checkpoint_every=20"]  # fmt: skip
+          "train.log_every=1", "train.sample_every=20", "train.checkpoint_every=20", "train.hash_every=5"]  # fmt: skip
 WAYS = {
     "one Ray worker": ["--workers", "1"],
     "two Ray workers": ["--workers", "2"],
@@ -30,19 +30,32 @@ def family(request, tmp_path_factory) -> tuple[list[str], Path, Path]:
 
 
 def compare(first: Path, second: Path) -> None:
-    expected, found = losses(first), losses(second)
-    assert list(found) == list(expected) == list(range(1, 21))
-    for step, values in expected.items():
-        assert found[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+    assert list(losses(first)) == list(range(1, 21))
+    assert losses(second) == losses(first)
+    assert hashes(second) == hashes(first)
+    assert len(hashes(first)) == 4
+    assert last_state(second)["hash"] == last_state(first)["hash"]
+
+
+def hashes(run: Path) -> dict[int, str]:
+    return {int(row["step"]): str(row["state_hash"]) for row in rows(run) if "state_hash" in row}
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_losses_are_those_of_one_plain_process(way, family):
+def test_the_run_is_that_of_one_plain_process(way, family):
     arguments, cwd, plain = family
     compare(plain, train(cwd, way.replace(" ", "-"), *arguments, *WAYS[way]))
 
 
-def test_losses_under_torchrun_are_the_same(family, monkeypatch):
+def test_in_rounding_mode_losses_agree_closely(family):
+    arguments, cwd, plain = family
+    ddp = train(cwd, "ddp", *arguments, "--workers", "2", "train.reducer=ddp", "train.reproducibility=rounding")
+    assert list(losses(ddp)) == list(range(1, 21))
+    for step, values in losses(plain).items():
+        assert losses(ddp)[step] == pytest.approx(values, rel=1e-4), f"step {step}"
+
+
+def test_a_run_under_torchrun_is_the_same(family):
     import subprocess
 
     from tests.command import environment
