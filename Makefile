@@ -8,7 +8,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-launch clean
+.PHONY: help venv install demo test lint bench bench-launch bench-reduce bench-sameness clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,12 @@ bench: install ## run every short benchmark
 bench-launch: install ## time from process start to the first step, beside Ray Train
 	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
 	@$(BIN)/python -m benchmarks.launch
+
+bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
+	@$(BIN)/python -m benchmarks.reduce
+
+bench-sameness: install ## the same bits on any workers, 15 minutes
+	@$(BIN)/python -m benchmarks.sameness
 
 clean: ## remove .venv and everything that was built; runs stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

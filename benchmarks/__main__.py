@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-LONG = {"launch"}  # has a target of its own: make bench-launch
-PARTS = {"processes", "ray_train_peer"}  # of other benchmarks
+LONG = {"launch", "reduce", "sameness"}  # have targets of their own: make bench-launch and so on
+PARTS = {"processes", "ray_train_peer", "reduce_table", "reduce_worker", "training_run"}  # of other benchmarks
 
 
 def main() -> None:

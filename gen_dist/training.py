@@ -53,11 +53,7 @@ def train(
         while engine.state.step < config.train.steps:
             report = engine.step(stop())
             last = report.stop or engine.state.step == config.train.steps
-            state_hash = None
-            if is_due(engine.state.step, config.train.hash_every, config.train.checkpoint_every) or last:
-                settle = compare_states if config.train.reproducibility == "bitwise" else send_state
-                state_hash = settle(engine.state, group)
-            reporter.step_done(report, last, state_hash)
+            reporter.step_done(report, last, hold_together(engine.state, config, group, last))
             if report.stop:
                 break
         return engine.state.step
@@ -90,6 +86,14 @@ def build_engine(
     )  # fmt: skip
 
 
+def hold_together(state: State, config: RunConfig, group: dist.ProcessGroup | None, last: bool) -> str | None:
+    """When it is due, and before every checkpoint: make sure that all ranks hold the same state; returns its hash."""
+    if not last and not is_due(state.step, config.train.hash_every, config.train.checkpoint_every):
+        return None
+    settle = compare_states if config.train.reproducibility == "bitwise" else send_state
+    return settle(state, group)
+
+
 class Reporter:
     """Says what happened, when it is due. On ranks that do not report, `send` is None and nothing is computed."""
 
@@ -110,7 +114,8 @@ class Reporter:
         if last or is_due(step, train.sample_every):
             self.send_pictures(step)
         if last or is_due(step, train.checkpoint_every):
-            self.send(CheckpointReady(step, self.engine.state.to_files(checkpoint_facts(self.config, self.pack))))
+            facts = checkpoint_facts(self.config, self.pack)
+            self.send(CheckpointReady(step, self.engine.state.to_files(facts, state_hash)))
 
     def performance(self) -> dict[str, float]:
         """Averages over the steps since the last call."""

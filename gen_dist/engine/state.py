@@ -73,10 +73,10 @@ class State:
         """SHA-256 over the names and digests of all tensors, and the step."""
         return hash_digests(self.step, self.digests())
 
-    def to_files(self, facts: Mapping[str, Any]) -> dict[str, bytes]:
-        """A checkpoint: file name to content. `facts` are added to the JSON."""
+    def to_files(self, facts: Mapping[str, Any], state_hash: str | None = None) -> dict[str, bytes]:
+        """A checkpoint: file name to content. `facts` are added to the JSON; `state_hash` is `hash()`, if known."""
         files = {file: save({k: contiguous(v) for k, v in t.items()}) for file, t in self.tensors().items()}
-        state = {"format": FORMAT, "step": self.step, "hash": self.hash(), **facts}
+        state = {"format": FORMAT, "step": self.step, "hash": state_hash or self.hash(), **facts}
         return {**files, STATE: (json.dumps(state, indent=1, sort_keys=True) + "\n").encode()}
 
     def load_files(self, files: Mapping[str, bytes]) -> None:
