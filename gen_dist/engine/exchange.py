@@ -31,6 +31,14 @@ class Exchange:
         self.group, self.rank, self.world_size = group, group.rank(), group.size()
         self.peers = [(self.rank + i) % self.world_size for i in range(1, self.world_size)]  # not all to rank 0 first
         self.bytes_sent = 0
+        self.buffers: dict[tuple[int, torch.dtype], Tensor] = {}
+
+    def buffer(self, number: int, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """For what the transfer of this number receives: kept, as fresh memory costs more than receiving into it."""
+        buffer = self.buffers.get((number, dtype))
+        if buffer is None or len(buffer) < rows * columns:
+            buffer = self.buffers[number, dtype] = torch.empty(rows * columns, dtype=dtype)
+        return buffer[: rows * columns].view(rows, columns)
 
     def send(self, vector: Tensor, peer: int, tag: int) -> list[dist.Work]:
         if not vector.numel():
@@ -57,7 +65,7 @@ class Transfer:
         self.bounds = chunk_bounds(len(pieces[0]), exchange.world_size)
         rank = exchange.rank
         own = self.chunk(rank)
-        self.rows = torch.empty(sum(plan.counts), own.stop - own.start, dtype=pieces[0].dtype)
+        self.rows = exchange.buffer(number, sum(plan.counts), own.stop - own.start, pieces[0].dtype)
         self.received: list[dist.Work] = []
         self.sent: list[dist.Work] = []
         for peer in exchange.peers:
@@ -79,8 +87,8 @@ class Transfer:
         sum_rows(self.rows.numpy(), np.array(self.plan.sums, np.int64).reshape(-1, 2))
         result = self.pieces[0]
         result[own] = self.rows[0]
-        wait(self.sent)  # before anything is received in its place
-        self.received, self.sent = [], []
+        # Into pieces whose sending is perhaps not yet reported; but a peer sends its sum when it has them all.
+        self.received = []
         for peer in exchange.peers:
             self.received += exchange.receive(result[self.chunk(peer)], peer, self.tag + RESULT)
             self.sent += exchange.send(self.rows[0], peer, self.tag + RESULT)

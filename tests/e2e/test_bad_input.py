@@ -87,7 +87,7 @@ ROWS = {
         "train.reproducibility 'bitwise': not with train.device 'cuda'; use train.device=cpu, or",
     ),
     "tree on GPUs": (["train", "smoke", "train.reducer=tree", "train.device=cuda"], "train.reducer 'tree': for CPUs"),
-    "unknown reducer": (["train", "smoke", "train.reducer=ring"], "train.reducer 'ring': must be 'auto', 'tree' or 'ddp'"),
+    "unknown reducer": (["train", "smoke", "train.reducer=ring"], "'ring': must be 'auto', 'tree' or 'ddp'"),
     "weights of another model": (["train", "smoke", "--init-from", "good", "model.latent=8"], "this model needs"),
     "no weights to start from": (["train", "smoke", "--init-from", "empty"], "holds no run"),
     "no bf16": (["train", "smoke", "--no-ray", "train.device=cuda"], "train.device 'cuda': no CUDA GPU on"),
