@@ -46,7 +46,7 @@ bench-launch: install ## time from process start to the first step, beside Ray T
 bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
 	@$(BIN)/python -m benchmarks.reduce
 
-bench-sameness: install ## the same bits on any workers, 15 minutes
+bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
 
 clean: ## remove .venv and everything that was built; runs stay
