@@ -28,7 +28,7 @@ def explain(error: RayError, rank: int, host: str, where: str) -> Failure:
             raise UserError(str(cause)) from None
         line = str(cause) if isinstance(cause, RunError) else f"{type(cause).__name__}: {first_line(str(cause))}"
         kind = Kind.COLLECTIVE if is_collective(cause) else Kind.EXCEPTION
-        return Failure(rank, host, where, kind, line, without_colours(str(error)))
+        return Failure(rank, host, where, kind, line, without_colours(str(error)), isinstance(cause, RunError))
     if isinstance(error, GetTimeoutError):
         return Failure(rank, host, where, Kind.DEATH, "it did not answer in time: the machine or the cluster is busy")
     return Failure(rank, host, where, Kind.DEATH, describe_death(error), without_colours(str(error)))

@@ -21,9 +21,10 @@ class Failure:
     kind: Kind
     cause: str  # one line
     detail: str = ""  # traceback, for the log
+    agreed: bool = False  # all ranks found it together, and the cause says who and where
 
     def __str__(self) -> str:
-        return f"rank {self.rank} on {self.host} failed in {self.where}: {self.cause}"
+        return self.cause if self.agreed else f"rank {self.rank} on {self.host} failed in {self.where}: {self.cause}"
 
 
 def root_cause(failures: Sequence[Failure]) -> Failure:

@@ -108,9 +108,10 @@ class Reporter:
         step, train = self.engine.state.step, self.config.train
         if self.send is None:
             return
-        # Not where it was cut, so that a resumed run has the same record.
+        # Neither depends on where the run was cut, so that a resumed run has the same record.
         if is_due(step, train.log_every, train.hash_every) or step in (1, train.steps):
-            self.send(StepDone(step, report.losses, self.performance(), state_hash))
+            shown = state_hash if is_due(step, train.hash_every) or step == train.steps else None
+            self.send(StepDone(step, report.losses, self.performance(), shown))
         if last or is_due(step, train.sample_every):
             self.send_pictures(step)
         if last or is_due(step, train.checkpoint_every):

@@ -150,7 +150,8 @@ class Meeting:
             self.answer(MEMBER, Member.here(pack))
             if not (resolved := self.ask(RESOLVED)):
                 return None
-            question, config = PROBE, RunConfig.model_validate_json(resolved)
+            question = PROBE
+            config = RunConfig.model_validate_json(resolved)
             if wants_probe(config, self.world_size):
                 self.answer(PROBE, self.own_probe(config, pack))
         except Exception as error:  # rank 0 says it, for it would wait

@@ -30,7 +30,8 @@ class Recording:
     def start(self, config: RunConfig, plan: Sequence[str] = ()) -> None:
         """Begin the record; `plan` says in lines who does what."""
         folder, first = self.opened.folder, self.opened.first_step
-        folder.write_config(config.model_dump())
+        asked = {"reproducibility": self.opened.config.train.reproducibility}  # found out anew when it goes on
+        folder.write_config(config.model_copy(update={"train": config.train.model_copy(update=asked)}).model_dump())
         info = folder.info
         self.tracker = Tracker(
             folder.path,
@@ -48,6 +49,7 @@ class Recording:
             keep_checkpoints=config.train.keep_checkpoints,
             tracker=self.tracker,
             progress=Progress(config.train.steps, first, config.preset or "training"),
+            first_step=first,
         )
         begin = f"continuing after step {first}" if first else "starting"
         train = config.train

@@ -57,7 +57,7 @@ def decide_ownership(microbatches: int, workers: int, shares: Sequence[int] | No
     """
     if workers > microbatches:
         raise UserError(
-            f"--workers {workers}: more workers than the batch has microbatches ({microbatches}); "
+            f"{workers} workers: more than the batch has microbatches ({microbatches}); "
             f"use at most {microbatches} workers, or a smaller train.microbatch_size"
         )
     if shares is None:

@@ -1,5 +1,6 @@
-"""Whether all ranks still hold the same state: silent corruption is caught, not averaged."""
+"""Whether all ranks still hold the same state: a silent corruption of one is caught before it is saved."""
 
+import hashlib
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -24,10 +25,13 @@ def compare_states(state: State, group: dist.ProcessGroup | None) -> str:
     own = hash_digests(state.step, digests)
     if group is None:
         return own
-    hashes = gather_bytes(bytes.fromhex(own), group)
+    names = hashlib.sha256("\n".join(digests).encode()).digest()
+    first = gather_bytes(bytes.fromhex(own) + names, group)
+    hashes = [both[:DIGEST_BYTES] for both in first]
     if len(set(hashes)) > 1:
+        alike = len({both[DIGEST_BYTES:] for both in first}) == 1  # else their digests differ in number
+        everyones = gather_bytes(b"".join(digests.values()) if alike else b"", group)
         hosts = [host.rstrip(b"\0").decode("utf-8", "replace") for host in gather_bytes(host_name(), group)]
-        everyones = gather_bytes(b"".join(digests.values()), group)
         raise RunError(describe_difference(state.step, list(digests), hashes, everyones, hosts))
     return own
 
@@ -52,21 +56,24 @@ def describe_difference(
     step: int, names: Sequence[str], hashes: Sequence[bytes], digests: Sequence[bytes], hosts: Sequence[str]
 ) -> str:
     """One line: which ranks differ from the most common state (from rank 0's, if there is none), and where first."""
-    usual = Counter(hashes).most_common(1)[0][0]  # of equally common ones the first, which is the lowest rank's
+    usual, count = Counter(hashes).most_common(1)[0]  # of equally common ones the first, which is the lowest rank's
     reference = hashes.index(usual)
     others = [
         f"rank {rank} on {hosts[rank]} (first in {first_difference(names, digests[rank], digests[reference])})"
         for rank, own in enumerate(hashes)
         if own != usual
     ]
-    doubt = "" if len(hashes) > 2 else "; of two, either may be the wrong one"
+    doubt = "" if 2 * count > len(hashes) else "; without a majority, either may be the wrong one"
     return (
-        f"after step {step}: {' and '.join(others)} holds another state than rank {reference} on {hosts[reference]}"
-        f"{doubt}: an error of memory, processor or software; this state is not kept"
+        f"after step {step}: {' and '.join(others)} {'hold' if others[1:] else 'holds'} another state than rank "
+        f"{reference} on {hosts[reference]}{doubt}: an error of memory, processor or software; this state is not kept"
     )
 
 
 def first_difference(names: Sequence[str], digests: bytes, reference: bytes) -> str:
+    """`digests`, `reference`: of all tensors, one after the other; empty where the ranks have different ones."""
+    if not digests:
+        return "which tensors there are"
     for i, name in enumerate(names):
         part = slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)
         if digests[part] != reference[part]:
@@ -77,6 +84,8 @@ def first_difference(names: Sequence[str], digests: bytes, reference: bytes) -> 
 
 def gather_bytes(own: bytes, group: dist.ProcessGroup) -> list[bytes]:
     """Every rank's bytes, of one length, in rank order."""
+    if not own:
+        return [b""] * group.size()
     mine = torch.frombuffer(bytearray(own), dtype=torch.uint8)
     gathered = [torch.empty_like(mine) for _ in range(group.size())]
     dist.all_gather(gathered, mine, group=group)

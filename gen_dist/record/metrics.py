@@ -12,14 +12,15 @@ from gen_dist.errors import UserError
 class MetricsFile:
     """The metrics of a run, open for appending.
 
-    Opening repairs what a crash left: an unfinished last line, or lines of zeros after a power cut, are cut off.
+    Opening repairs what a crash left: an unfinished last line, or lines of zeros after a power cut, are cut off. So are
+    the steps after `last`, where it is given: they are computed again, and what stopped the run may have spoilt them.
     Raises UserError where the file cannot be opened or is damaged anywhere else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, last: int | None = None) -> None:
         self.path = path
         try:
-            rows, self._size = _parse(path.read_bytes() if path.exists() else b"", path)
+            rows, self._size = _parse(path.read_bytes() if path.exists() else b"", path, last)
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
             self._file.truncate(self._size)
         except OSError as error:
@@ -73,8 +74,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"metrics '{path}': cannot be read ({error.strerror}); check your rights") from None
 
 
-def _parse(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The rows, and the number of bytes up to the end of the last good line."""
+def _parse(data: bytes, path: Path, last: int | None = None) -> tuple[list[dict[str, Any]], int]:
+    """The rows up to step `last`, and the number of bytes up to the end of the last good line among them."""
     rows: list[dict[str, Any]] = []
     whole = position = 0
     bad = None
@@ -86,6 +87,8 @@ def _parse(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
             continue
         if bad:  # a good line after a bad one: not the tail of a crash
             raise UserError(f"metrics '{path}': line {bad} is damaged; remove that line, or start a new run")
+        if last is not None and row["step"] > last:
+            break
         rows.append(row)
         whole = position
     return rows, whole

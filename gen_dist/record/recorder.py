@@ -18,7 +18,8 @@ _TRACKER_SECONDS = {"finished": 60.0, "stopped": 15.0, "failed": 5.0}  # what W&
 class Recorder:
     """Records the run in `run_folder`, whose lock the caller holds.
 
-    Steps and pictures that a run records again, because it went back to a checkpoint, are recorded once.
+    Steps and pictures that a run records again, because it went back to a checkpoint, are recorded once; `first_step`
+    is that of the checkpoint, and metrics that the run recorded after it are forgotten.
     """
 
     def __init__(
@@ -29,10 +30,11 @@ class Recorder:
         keep_checkpoints: int,
         tracker: Tracker | None,
         progress: Progress | None,
+        first_step: int | None = None,
     ) -> None:
         self._folder, self._tracker, self._progress = run_folder, tracker, progress
         self._steps, self._keep = steps, keep_checkpoints
-        self._metrics = MetricsFile(run_folder.path / "metrics.jsonl")
+        self._metrics = MetricsFile(run_folder.path / "metrics.jsonl", first_step)
         self._step: int | None = None  # the last step of this process
         self._status_due = 0.0
         self._closed = False

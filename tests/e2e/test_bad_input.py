@@ -45,7 +45,7 @@ ROWS = {
     "unknown option": (["train", "smoke", "--wrokers", "2"], "No such option: --wrokers"),
     "unknown command": (["trian"], "No such command 'trian'"),
     "batch not divisible": (["train", "smoke", "train.batch_size=30"], "not divisible by train.microbatch_size 8"),
-    "too many workers": (["train", "smoke", "--workers", "5"], "--workers 5: more workers than the batch has microb"),
+    "too many workers": (["train", "smoke", "--workers", "5"], "5 workers: more than the batch has microbatches"),
     "no number of workers": (["train", "smoke", "--workers", "two"], "--workers two: must be a whole number"),
     "workers without Ray": (["train", "smoke", "--workers", "2", "--no-ray"], "with --no-ray, torchrun does"),
     "missing folder": (["train", "dcgan-64", "data.path=nowhere"], "data.path 'nowhere': no such"),

@@ -42,4 +42,4 @@ def test_under_auto_the_run_goes_on_and_says_what_it_promises(tmp_path):
     assert done.code == 0, done.err
     assert "rounding, not bitwise: rank 2 on " in done.out
     assert last_state(tmp_path / "run")["step"] == 20
-    assert "reproducibility: rounding" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "3 workers, cpu, fp32, rounding" in (tmp_path / "run" / "log.txt").read_text()

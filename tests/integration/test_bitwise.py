@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from gen_dist.config import RESULT_FIELDS, RunConfig, flatten
 from gen_dist.models.build import count_parameters
@@ -48,34 +47,32 @@ def test_the_state_has_the_same_bits_after_every_step(name, shares, group, alone
 # --- rows for everything ---------------------------------------------------------------------------------------------
 
 
-def result_fields() -> dict[str, Any]:
-    """Every setting that decides the weights, with its field, for every kind of model and objective."""
-    found: dict[str, Any] = {}
-
-    def collect(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-            inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
-            for kind in inner:
-                collect(kind, f"{prefix}{name}.")
-            if not inner and f"{prefix}{name}".startswith(RESULT_FIELDS):
-                found.setdefault(f"{prefix}{name}", []).append(field)
-
-    collect(RunConfig, "")
-    return found
+def result_fields(model: type[BaseModel] = RunConfig, prefix: str = "", only: tuple[str, str] = ("", "")) -> Iterator:
+    """Every setting that decides the weights: (name, field, (name, value) of the setting it belongs to)."""
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
+        for kind in inner:
+            tag = field.discriminator
+            owner = (f"{prefix}{name}.{tag}", get_args(kind.model_fields[tag].annotation)[0]) if tag else only
+            yield from result_fields(kind, f"{prefix}{name}.", owner)
+        if not inner and f"{prefix}{name}".startswith(RESULT_FIELDS):
+            yield f"{prefix}{name}", field, only
 
 
 def uncovered(configs: Sequence[RunConfig]) -> list[str]:
-    """Settings for which no row has each choice, or where there are no choices, another value than the default."""
+    """Settings for which no row has each choice, or where there are no choices, another value than the default.
+
+    Dropout in a VAE and dropout in a DCGAN are two settings.
+    """
     rows = [flatten(config.model_dump()) for config in configs]
     missing = []
-    for name, fields in result_fields().items():
-        seen = {row[name] for row in rows if name in row}
-        choices = {c for field in fields if get_origin(field.annotation) is Literal for c in get_args(field.annotation)}
-        missing += [f"{name}={choice}" for choice in choices - seen - {"auto"}]
-        defaults = {field.default for field in fields if field.default is not PydanticUndefined}
-        if not choices and not seen - defaults:
-            missing.append(name)
+    for name, field, (tag, value) in result_fields():
+        seen = {row[name] for row in rows if name in row and (not tag or row[tag] == value)}
+        wanted = set(get_args(field.annotation)) - {"auto"} if get_origin(field.annotation) is Literal else set()
+        missing += [f"{name}={choice}" for choice in wanted - seen]
+        if not wanted and not seen - {field.default}:
+            missing.append(f"{value} {name}".strip())
     return missing
 
 
@@ -86,8 +83,9 @@ def test_every_model_loss_regulariser_and_augmentation_has_a_row():
 @pytest.mark.parametrize(
     ("left_out", "missing"),
     [
-        ("dcgan", {"model.instance_noise", "data.augment.horizontal_flip"}),
-        ("vae-bernoulli", {"objective.likelihood=bernoulli", "objective.beta"}),
+        ("dcgan", {"dcgan model.dropout", "dcgan model.instance_noise", "data.augment.horizontal_flip"}),
+        ("vae", {"vae model.dropout"}),
+        ("vae-bernoulli", {"objective.likelihood=bernoulli", "vae objective.beta"}),
     ],
 )
 def test_what_has_no_row_is_named(left_out, missing):
@@ -101,6 +99,8 @@ def test_what_has_no_row_is_named(left_out, missing):
 @pytest.mark.parametrize("name", ["vae", "dcgan"])
 def test_a_rank_with_its_own_randomness_or_order_changes_the_bits(mutation, name, group, alone, tiny_pack):
     answers = group.run(Request(name, str(tiny_pack), [1, 1, 1, 1], mutation=mutation, mutant=2))
+    assert [answer.error for answer in answers] == [""] * 4, "it is not noticed by its crashing"
+    assert all(answer.hashes[0] != alone[name].hashes[0] for answer in answers)
     with pytest.raises(AssertionError):
         check(answers, alone[name])
 

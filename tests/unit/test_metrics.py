@@ -72,6 +72,18 @@ def test_a_torn_tail_is_cut_off(tmp_path: Path, tail: bytes, opened: Open) -> No
     assert [row["step"] for row in read_metrics(path)] == [1, 10, 30]
 
 
+@pytest.mark.parametrize(("last", "kept"), [(0, []), (9, []), (10, [10]), (25, [10, 20]), (30, [10, 20, 30])])
+def test_steps_after_the_checkpoint_are_recorded_anew(last: int, kept: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path / "metrics.jsonl", 10, 20, 30)
+    metrics = MetricsFile(path, last)
+    assert metrics.last_step == max(kept, default=0)
+    assert metrics.append(31, {"state_hash": "ab", "train/loss": 1})
+    metrics.close()
+    rows = read_metrics(path)
+    assert [row["step"] for row in rows] == [*kept, 31]
+    assert rows[-1] == {"step": 31, "state_hash": "ab", "train/loss": 1.0}
+
+
 def test_damage_before_the_tail_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "m", 1, 10, 20)
     lines = path.read_bytes().splitlines(keepends=True)

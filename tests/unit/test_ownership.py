@@ -30,7 +30,7 @@ def test_shares_are_contiguous_in_rank_order():
 @pytest.mark.parametrize(
     ("workers", "shares", "message"),
     [
-        (5, None, "--workers 5: more workers than the batch has microbatches (4); use at most 4 workers"),
+        (5, None, "5 workers: more than the batch has microbatches (4); use at most 4 workers"),
         (3, [3, 1], "cluster.shares [3, 1]: 2 shares for 3 workers; give one per worker, or --workers 2"),
     ],
 )

@@ -21,6 +21,11 @@ def test_an_exception_explains_broken_collectives():
     assert root_cause([failure(2, Kind.EXCEPTION), raised]).rank == 2
 
 
+def test_what_all_ranks_found_together_is_not_laid_on_the_one_that_tells():
+    agreed = Failure(0, "host0", "step 3", Kind.EXCEPTION, "after step 3: rank 2 on host2 holds another", agreed=True)
+    assert str(agreed) == agreed.cause
+
+
 def test_it_waits_longer_where_the_cause_is_still_missing():
     broken = [failure(0, Kind.COLLECTIVE)]
     assert seconds_to_wait_for_more(broken) > seconds_to_wait_for_more([*broken, failure(1, Kind.DEATH)])

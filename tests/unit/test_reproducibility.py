@@ -93,10 +93,11 @@ NAMES = ["ema.safetensors g.0.weight", "weights.safetensors d.0.weight"]
         ("baa", ["zy", "xy", "xy"], "rank 0 on h0 (first in tensor g.0.weight of ema.safetensors) holds another state "
          "than rank 1 on h1: "),
         ("ab", ["xy", "xz"], "rank 1 on h1 (first in tensor d.0.weight of weights.safetensors) holds another state "
-         "than rank 0 on h0; of two, either may be the wrong one: "),
+         "than rank 0 on h0; without a majority, either may be the wrong one: "),
         ("aab", ["xy", "xy", "xy"], "rank 2 on h2 (first in the step count) holds"),
         ("abac", ["xy", "zy", "xy", "xz"], "rank 1 on h1 (first in tensor g.0.weight of ema.safetensors) and rank 3 "
-         "on h3 (first in tensor d.0.weight of weights.safetensors) holds"),
+         "on h3 (first in tensor d.0.weight of weights.safetensors) hold another state than rank 0 on h0; without a "),
+        ("aab", ["", "", ""], "rank 2 on h2 (first in which tensors there are) holds"),
     ],
 )  # fmt: skip
 def test_who_differs_and_where(hashes, tensors, message):
