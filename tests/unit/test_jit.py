@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from gen_dist.kernels import jit
+from gen_dist.kernels import code_cache, jit
 
 KERNELS = Path(jit.__file__).resolve().parent
 
@@ -17,11 +17,11 @@ KERNELS = Path(jit.__file__).resolve().parent
 PROGRAM = """
 import numba, numpy as np, os
 before = dict(os.environ), numba.config.CACHE_DIR
-from gen_dist.kernels import jit, philox
+from gen_dist.kernels import code_cache, philox
 out = np.empty((1, 3), np.float32)
 philox.fill_uniform(out, 1, 2, np.zeros(1, np.int64))
 assert before == (dict(os.environ), numba.config.CACHE_DIR)
-print(jit.cache_folder(), sum(philox.fill_uniform.stats.cache_hits.values()), out.tolist(), sep="|")
+print(code_cache.cache_folder(), sum(philox.fill_uniform.stats.cache_hits.values()), out.tolist(), sep="|")
 """
 
 
@@ -29,9 +29,9 @@ print(jit.cache_folder(), sum(philox.fill_uniform.stats.cache_hits.values()), ou
 def cache_home(tmp_path, monkeypatch):
     """An empty $XDG_CACHE_HOME, for this process too."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    jit.cache_folder.cache_clear()
+    code_cache.cache_folder.cache_clear()
     yield tmp_path / "cache"
-    jit.cache_folder.cache_clear()
+    code_cache.cache_folder.cache_clear()
 
 
 def run(checkout):
@@ -70,67 +70,15 @@ def test_cache_is_shared_by_checkouts_of_the_same_sources_only(tmp_path, cache_h
 def test_without_a_usable_folder_kernels_work_uncached(tmp_path, cache_home):
     cache_home.write_text("a file where the folder should be")
     assert run(checkout(tmp_path / "a"))[:2] == ("None", 0)
-    assert jit.cache_folder() is None
+    assert code_cache.cache_folder() is None
     assert jit.kernel(fastmath=False)(double)(21) == 42
-
-
-def test_fingerprint_covers_names_and_contents(tmp_path):
-    def fingerprint(**sources):
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        for name, text in sources.items():
-            (folder / f"{name}.py").write_text(text)
-        return jit._fingerprint(folder)
-
-    assert fingerprint(a="x", b="y") == fingerprint(b="y", a="x")
-    variants = [{"a": "x", "b": "y"}, {"a": "y", "b": "x"}, {"a": "xy", "b": ""}, {"a": "x"}, {"a": "x", "c": "y"}]
-    assert len({fingerprint(**sources) for sources in variants}) == len(variants)
-
-
-def test_private_folder_is_made_for_the_user_only(tmp_path):
-    path = jit.private_folder(tmp_path / "cache" / "gen-dist" / "numba")
-    assert path.stat().st_mode & 0o777 == path.parent.stat().st_mode & 0o777 == 0o700
-    assert jit.private_folder(path) == path
-
-
-def open_to_others(path):
-    path.mkdir(parents=True)
-    path.chmod(0o775)
-
-
-def a_link(path):
-    path.parent.mkdir(parents=True)
-    (path.parent / "elsewhere").mkdir(mode=0o700)
-    path.symlink_to("elsewhere")
-
-
-def in_a_link(path):
-    (path.parent.parent / "elsewhere").mkdir(mode=0o700)
-    path.parent.symlink_to("elsewhere")
-
-
-@pytest.mark.parametrize("prepare", [open_to_others, a_link, in_a_link])
-def test_folders_that_others_could_reach_are_refused(prepare, tmp_path):
-    path = tmp_path / "gen-dist" / "numba"
-    prepare(path)
-    with pytest.raises(OSError, match=r"not a private folder|File exists"):
-        jit.private_folder(path)
-
-
-def test_folders_of_another_user_are_refused(tmp_path, monkeypatch):
-    path = jit.private_folder(tmp_path / "gen-dist" / "numba")
-    path.parent.chmod(0o775)
-    monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
-    with pytest.raises(PermissionError, match="gen-dist: not a private folder"):
-        jit.private_folder(path)
-    assert path.parent.stat().st_mode & 0o777 == 0o775
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o777, 0o770, 0o2775])
 def test_a_folder_that_the_cache_of_packs_made_under_another_umask_is_mended(mode, cache_home):
     (cache_home / "gen-dist" / "packs").mkdir(parents=True)
     (cache_home / "gen-dist").chmod(mode)
-    folder = jit.cache_folder()
+    folder = code_cache.cache_folder()
     assert folder is not None
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (cache_home / "gen-dist").stat().st_mode & 0o7777 == mode & ~0o022
@@ -146,12 +94,12 @@ def test_a_folder_that_cannot_be_mended_is_not_used(cache_home, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "chmod", refused)
-    assert jit.cache_folder() is None
+    assert code_cache.cache_folder() is None
 
 
 def test_a_damaged_cache_means_compiling_again(cache_home):
     assert jit.kernel(fastmath=False)(double)(1) == 2
-    files = list(jit.cache_folder().iterdir())
+    files = list(code_cache.cache_folder().iterdir())
     assert {file.suffix for file in files} == {".nbi", ".nbc"}
     for file in files:
         file.write_bytes(file.read_bytes()[:10])
@@ -181,7 +129,7 @@ def test_two_processes_that_save_at_once_never_name_each_others_code(cache_home,
     assert first(1) == 2
     later = jit.kernel(fastmath=False)(double)
     assert (later(1), later(1.5)) == (2, 3.0)
-    assert len(list(jit.cache_folder().glob("*.nbc"))) >= 2
+    assert len(list(code_cache.cache_folder().glob("*.nbc"))) >= 2
 
 
 def test_fastmath_must_be_written_out_and_the_gil_is_released():
