@@ -37,3 +37,9 @@ def _description(array: Any) -> str:
     flaws = ["not contiguous"] * (not array.flags.c_contiguous) + ["read-only"] * (not array.flags.writeable)
     axes = " × ".join(map(str, array.shape)) or "no axes"
     return f"{array.dtype.name}, {axes}" + (f" ({', '.join(flaws)})" if flaws else "")
+
+
+def check_numbers(name: str, array: np.ndarray, end: int) -> None:
+    """Raises ValueError unless all of an integer array are in [0, end)."""
+    if array.size and (array.min() < 0 or array.max() >= end):
+        raise ValueError(f"{name}: wants integers in [0, {end}); got {array.min()} to {array.max()}")

@@ -13,10 +13,10 @@ import numba
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # File systems that several nodes may share: their locks and renames are slow or not to be relied on.
-_NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afs beegfs ceph cifs fuse.ceph fuse.gcsfuse fuse.glusterfs fuse.s3fs fuse.sshfs gpfs lustre ncpfs nfs nfs4 ocfs2 "
-    "orangefs pvfs2 smb3 smbfs wekafs".split()
-)
+_NETWORK_FILE_SYSTEMS = {
+    *("9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "smb3", "smbfs", "wekafs"),
+    *("fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"),
+}
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def private_folder(path: Path) -> Path:
 def fingerprint(folder: Path) -> str:
     """Sixteen hex digits over the sources in `folder` and all else that compiled code depends on."""
     machine = (numba.__version__, platform.python_version(), llvmlite.binding.get_host_cpu_name())
-    options = (bool(numba.config.BOUNDSCHECK), numba.config.OPT)
+    options = [str(getattr(numba.config, name)) for name in ("BOUNDSCHECK", "OPT")]
     digest = hashlib.sha256(repr((*machine, *options)).encode())
     for source in sorted(folder.rglob("*.py")):
         content = source.read_bytes()

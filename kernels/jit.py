@@ -18,19 +18,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CACHE_FAULTS = (OSError, EOFError, pickle.UnpicklingError)
 
 
-def kernel(*, fastmath: bool) -> Callable[[F], F]:
+def kernel(*, fastmath: bool, inline: bool = False) -> Callable[[F], F]:
     """Compile a function with Numba in nopython mode; calls release the GIL.
 
     Args:
         fastmath: whether LLVM may reorder and contract float arithmetic. Written out at every kernel, because
             with True the values depend on the machine and on how a loop was vectorised.
+        inline: whether LLVM must inline it where other kernels call it. By itself it does so with small functions
+            only, and a loop with a call in it never becomes vector code.
 
     Division by zero gives inf or nan as in NumPy. Compiled code is kept in `cache_folder()`; where there is
     none, every process compiles anew. With NUMBA_DISABLE_JIT=1 the function is returned as it is.
     """
 
     def decorate(function: F) -> F:
-        compiled: Any = numba.njit(nogil=True, fastmath=fastmath, error_model="numpy")(function)
+        compiled: Any = numba.njit(nogil=True, fastmath=fastmath, forceinline=inline, error_model="numpy")(function)
         if isinstance(compiled, Dispatcher) and cache_folder() is not None:
             compiled._cache = _Cache(function)  # type: ignore[attr-defined]
         return cast(F, compiled)

@@ -7,6 +7,7 @@ domains", CT-RSA 2002). That is again a bijection, and takes fewer than four tri
 
 import numpy as np
 
+from gen_dist.kernels.checks import check_array, check_numbers
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.philox import Word, philox4x32
 
@@ -19,16 +20,27 @@ _SHIFT_0, _SHIFT_1, _SHIFT_2 = np.uint64(16), np.uint64(13), np.uint64(16)
 _ROUNDS = 12
 
 
-@kernel(fastmath=False)
 def permute(out: np.ndarray, indices: np.ndarray, n: int, key0: int, key1: int) -> None:
     """Write the image of every index under the permutation of [0, n) that the key names.
 
     Args:
         out: int64, k; the images.
-        indices: int64, k; each in [0, n), which is not checked.
+        indices: int64, k; each in [0, n).
         n: size of the permutation, 1 <= n <= 2**62.
         key0, key1: the key's words, integers in [0, 2**32).
+
+    Raises ValueError for other types and shapes, and numbers out of range.
     """
+    check_array("indices", indices, np.int64, (None,))
+    check_array("out", out, np.int64, (len(indices),), written=True)
+    if not (1 <= n <= 2**62 and 0 <= key0 < 2**32 and 0 <= key1 < 2**32):
+        raise ValueError(f"n and key words: want n in [1, 2**62], words in [0, 2**32); got {n}, {key0}, {key1}")
+    check_numbers("indices", indices, n)
+    _permute(out, indices, n, key0, key1)
+
+
+@kernel(fastmath=False)
+def _permute(out: np.ndarray, indices: np.ndarray, n: int, key0: int, key1: int) -> None:
     k0, k1 = np.uint64(key0), np.uint64(key1)
     round_keys = np.empty(_ROUNDS, np.uint64)
     for b in range(_ROUNDS // 4):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from gen_dist.kernels.checks import check_array, check_numbers
 from gen_dist.kernels.jit import kernel
 
 _COLUMNS = 4096  # a tile of a few rows stays in the cache
 
 
-@kernel(fastmath=False)
 def sum_rows(rows: np.ndarray, sums: np.ndarray) -> None:
     """Add rows to rows in place: for every (i, j) of `sums`, in order, rows[i] += rows[j].
 
@@ -16,8 +16,22 @@ def sum_rows(rows: np.ndarray, sums: np.ndarray) -> None:
 
     Args:
         rows: float32 or float64, n x columns; changed. Rows that were added to another hold partial sums afterwards.
-        sums: int64, k x 2, row numbers in range (not checked).
+        sums: int64, k x 2, numbers of rows.
+
+    Raises ValueError for other types and shapes, and for numbers that name no row.
     """
+    check_array("rows", rows, _float_type(rows), (None, None), written=True)
+    check_array("sums", sums, np.int64, (None, 2))
+    check_numbers("sums", sums, len(rows))
+    _sum_rows(rows, sums)
+
+
+def _float_type(rows: np.ndarray) -> type[np.generic]:
+    return np.float64 if getattr(rows, "dtype", None) == np.float64 else np.float32
+
+
+@kernel(fastmath=False)
+def _sum_rows(rows: np.ndarray, sums: np.ndarray) -> None:
     columns = rows.shape[1]
     for start in range(0, columns, _COLUMNS):
         end = min(start + _COLUMNS, columns)

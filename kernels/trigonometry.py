@@ -16,7 +16,7 @@ _PIO2_1, _PIO2_2, _PIO2_3 = 1.57079632673412561417e00, 6.07710050630396597660e-1
 @kernel(fastmath=False)
 def sin_cos(angle: float) -> tuple[float, float]:
     """(sine, cosine) of an angle in radians, magnitude below 10**6, to within 2 units of the last place near 1."""
-    quadrant = int(math.floor(angle * _TWO_OVER_PI + 0.5))
+    quadrant = math.floor(angle * _TWO_OVER_PI + 0.5)
     q = float(quadrant)
     x = ((angle - q * _PIO2_1) - q * _PIO2_2) - q * _PIO2_3
     s, c = sin_cos_kernel(x)

@@ -1,6 +1,5 @@
 """The kernels' decorator and its cache: shared between checkouts, private to the user, never in the way."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from gen_dist.kernels import code_cache, philox
 out = np.empty((1, 3), np.float32)
 philox.fill_uniform(out, 1, 2, np.zeros(1, np.int64))
 assert before == (dict(os.environ), numba.config.CACHE_DIR)
-print(code_cache.cache_folder(), sum(philox.fill_uniform.stats.cache_hits.values()), out.tolist(), sep="|")
+print(code_cache.cache_folder(), sum(philox._fill.stats.cache_hits.values()), out.tolist(), sep="|")
 """
 
 
