@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
 
 from gen_dist.kernels.code_cache import cache_folder, private_folder
@@ -18,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CACHE_FAULTS = (OSError, EOFError, pickle.UnpicklingError)
 
 
-def kernel(*, fastmath: bool, inline: bool = False) -> Callable[[F], F]:
+def kernel(*, fastmath: bool, inline: bool = False, noalias: bool = False) -> Callable[[F], F]:
     """Compile a function with Numba in nopython mode; calls release the GIL.
 
     Args:
@@ -26,18 +27,31 @@ def kernel(*, fastmath: bool, inline: bool = False) -> Callable[[F], F]:
             with True the values depend on the machine and on how a loop was vectorised.
         inline: whether LLVM must inline it where other kernels call it. By itself it does so with small functions
             only, and a loop with a call in it never becomes vector code.
+        noalias: a promise that no array given overlaps one that is written. Without it LLVM cannot vectorise a loop
+            that reads one array at computed places and writes another.
 
     Division by zero gives inf or nan as in NumPy. Compiled code is kept in `cache_folder()`; where there is
     none, every process compiles anew. With NUMBA_DISABLE_JIT=1 the function is returned as it is.
     """
 
     def decorate(function: F) -> F:
-        compiled: Any = numba.njit(nogil=True, fastmath=fastmath, forceinline=inline, error_model="numpy")(function)
+        options: dict[str, Any] = {"forceinline": inline, "error_model": "numpy"}
+        if noalias:
+            options["pipeline_class"] = _NoAliasCompiler
+        compiled: Any = numba.njit(nogil=True, fastmath=fastmath, **options)(function)
         if isinstance(compiled, Dispatcher) and cache_folder() is not None:
             compiled._cache = _Cache(function)  # type: ignore[attr-defined]
         return cast(F, compiled)
 
     return decorate
+
+
+class _NoAliasCompiler(Compiler):
+    """Numba's, with a flag set that its decorator does not offer: arrays given are LLVM's `noalias`."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
 
 
 class _Locator(UserProvidedCacheLocator):

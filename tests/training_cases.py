@@ -19,18 +19,25 @@ VAE = ["model.latent=4", "model.width=4", "train.batch_size=16", "train.microbat
 DCGAN = ["model.latent=4", "model.generator_width=4", "model.discriminator_width=4", "train.batch_size=16",
          "train.microbatch_size=4", "train.ema_decay=0.9"]  # fmt: skip
 
+MOVES = ["data.augment.rotation=10", "data.augment.width_shift=0.1", "data.augment.height_shift=0.1",
+         "data.augment.shear=5", "data.augment.zoom=0.1"]  # fmt: skip
+COLORS = ["data.augment.brightness=0.2", "data.augment.contrast=0.2", "data.augment.saturation=0.2"]
+
 # Every model, loss, regulariser, augmentation and setting that decides the weights: a test says which one has no row.
 CASES = {
     "vae": ("vae-64", [*VAE, "model.dropout=0.3", "seed=3"]),
-    "vae-bernoulli": ("vae-64", [*VAE, "objective.likelihood=bernoulli", "objective.beta=2", "train.ema_decay=0.9"]),
+    "vae-bernoulli": ("vae-64", [*VAE, "objective.likelihood=bernoulli", "objective.beta=2", "train.ema_decay=0.9",
+                                  "data.augment.fill_mode=wrap", *MOVES]),
     "dcgan": (
         "dcgan-64",
-        [*DCGAN, "model.dropout=0.2", "model.instance_noise=0.1", "data.augment.horizontal_flip=true"],
+        [*DCGAN, "model.dropout=0.2", "model.instance_noise=0.1", "data.augment.horizontal_flip=true",
+         "data.augment.fill_mode=reflect", *MOVES],
     ),
     "dcgan-k2": (
         "dcgan-64",
         [*DCGAN, "objective.discriminator_steps=2", "objective.real_label=0.9", "optimizer.beta2=0.99",
-         "optimizer.discriminator_learning_rate=4e-4", "data.augment.vertical_flip=true"],
+         "optimizer.discriminator_learning_rate=4e-4", "data.augment.vertical_flip=true", "data.augment.fill_mode=constant",
+         "data.augment.fill_value=200", "data.augment.crop_padding=2", *COLORS],
     ),
     "vae-bf16": ("vae-64", [*VAE, "train.precision=bf16"]),
     "dcgan-bf16": ("dcgan-64", [*DCGAN, "train.precision=bf16"]),

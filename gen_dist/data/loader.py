@@ -3,38 +3,21 @@
 Shapes: n samples of a microbatch, C channels, H rows, W columns.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from gen_dist.data.stream import Batching, Stream
-from gen_dist.draws import subkey
-from gen_dist.kernels.batch import gather
-from gen_dist.kernels.philox import fill_uniform
+from gen_dist.data.augmentation import Augment
+from gen_dist.data.gathering import Gatherer, Images
+from gen_dist.data.stream import Batching
 
-
-class Images(Protocol):
-    """What the loader needs of a Pack: `parts` are uint8 arrays n x H x W x C, `shape` is (H, W, C)."""
-
-    @property
-    def parts(self) -> Sequence[np.ndarray]: ...
-    @property
-    def shape(self) -> tuple[int, int, int]: ...
-    def __len__(self) -> int: ...
-
-
-class Augment(Protocol):
-    """Which random changes are made to images."""
-
-    @property
-    def horizontal_flip(self) -> bool: ...
-    @property
-    def vertical_flip(self) -> bool: ...
+CHUNK_BYTES = 2 << 20  # what one thread fills before it asks for more: enough that the asking costs nothing
 
 
 @dataclass
@@ -54,8 +37,24 @@ class _Key(NamedTuple):
 
 
 class _Task(NamedTuple):
-    future: Future[Microbatch]
+    """A microbatch under way: it is whole when all its chunks are."""
+
+    microbatch: Microbatch
     buffer: torch.Tensor
+    chunks: list[Future[None]]
+
+    def wait(self) -> Microbatch:
+        """Raises what a chunk raised."""
+        for chunk in self.chunks:
+            chunk.result()
+        return self.microbatch
+
+    def cancel(self) -> None:
+        for chunk in self.chunks:
+            chunk.cancel()
+
+    def done(self) -> bool:
+        return all(chunk.done() for chunk in self.chunks)
 
 
 class Loader:
@@ -67,9 +66,9 @@ class Loader:
         pack: the images.
         seed: of the sample order and the augmentation.
         batching: sizes of batch and microbatch, reads per step.
-        augment: flips, each with probability 1/2, drawn per stream position.
+        augment: random changes, drawn per stream position.
         pixel_range: (low, high), what pixels 0 and 255 become.
-        threads: background threads; each works on one microbatch at a time.
+        threads: background threads; each works on one chunk of a microbatch at a time.
         prefetch: how many reads are loaded ahead.
 
     All methods are called from one thread. Memory: one buffer per microbatch in the prefetched and the unreleased
@@ -91,8 +90,9 @@ class Loader:
         self._batching = batching
         self._prefetch = prefetch
         self._shape = (batching.microbatch_size, *pack.shape)
-        self._source = _Source(pack, seed, augment, pixel_range)
+        self._source = Gatherer(pack, seed, augment, pixel_range)
         self.stream = self._source.stream
+        self._per_chunk = max(1, CHUNK_BYTES // (4 * math.prod(pack.shape)))  # images
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gen-dist-loader")
         self._tasks: dict[_Key, _Task] = {}
         self._held: list[tuple[int, torch.Tensor]] = []  # (step, buffer), with the consumer
@@ -112,7 +112,7 @@ class Loader:
         self._schedule(keys + [_Key(*place, index) for place in self._following(step, read) for index in indices])
         started = time.perf_counter()
         try:
-            microbatches = [self._tasks[key].future.result() for key in keys]
+            microbatches = [self._tasks[key].wait() for key in keys]
         except BaseException:
             for key in keys:
                 self._abandoned.append(self._tasks.pop(key))
@@ -142,61 +142,27 @@ class Loader:
         """Start the tasks for keys that have none, in this order; abandon all tasks for other keys."""
         for key in self._tasks.keys() - set(wanted):
             task = self._tasks.pop(key)
-            task.future.cancel()
+            task.cancel()
             self._abandoned.append(task)
         for key in wanted:
             if key not in self._tasks:
-                buffer = self._buffer()
-                self._tasks[key] = _Task(self._executor.submit(self._load, key, buffer), buffer)
+                self._tasks[key] = self._start(key)
 
-    def _load(self, key: _Key, buffer: torch.Tensor) -> Microbatch:
-        positions = self._batching.positions(*key)
-        samples = self._source.read(positions, buffer.numpy())
-        return Microbatch(key.microbatch, positions, samples, buffer.permute(0, 3, 1, 2))
+    def _start(self, key: _Key) -> _Task:
+        positions, buffer = self._batching.positions(*key), self._buffer()
+        samples, pixels = np.empty_like(positions), buffer.numpy()
+
+        def fill(chunk: slice) -> None:
+            samples[chunk] = self._source.read(positions[chunk], pixels[chunk])
+
+        starts = range(0, len(positions), self._per_chunk)
+        chunks = [self._executor.submit(fill, slice(start, start + self._per_chunk)) for start in starts]
+        return _Task(Microbatch(key.microbatch, positions, samples, buffer.permute(0, 3, 1, 2)), buffer, chunks)
 
     def _buffer(self) -> torch.Tensor:
         """A buffer that nobody holds and no thread writes."""
-        self._free += [task.buffer for task in self._abandoned if task.future.done()]
-        self._abandoned = [task for task in self._abandoned if not task.future.done()]
+        self._free += [task.buffer for task in self._abandoned if task.done()]
+        self._abandoned = [task for task in self._abandoned if not task.done()]
         # Memory from torch is aligned alike in every process; from NumPy it may not be, and results of torch's
         # operations may depend on that.
         return self._free.pop() if self._free else torch.empty(self._shape)
-
-
-class _Source:
-    """Stream positions to finished images."""
-
-    def __init__(self, pack: Images, seed: int, augment: Augment, pixel_range: tuple[float, float]) -> None:
-        self.stream = Stream(seed, len(pack))
-        self._key = subkey(seed, "augment")
-        self._flips = np.array([augment.horizontal_flip, augment.vertical_flip])
-        self._low, self._high = (np.float32(value) for value in pixel_range)
-        self._parts = [_read_only(part) for part in pack.parts]
-        self._ends = np.cumsum([len(part) for part in self._parts])
-        if self._ends[-1] != len(pack):
-            raise ValueError(f"a pack of {len(pack)} images whose parts hold {self._ends[-1]}")
-
-    def read(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Fill `out` (float32, n x H x W x C) with the images at `positions` (int64, n); return their samples."""
-        samples = self.stream.indices(positions)
-        flips = self.flips(positions)
-        part_of = np.searchsorted(self._ends, samples, side="right")
-        for number in np.unique(part_of):
-            part, rows = self._parts[number], np.flatnonzero(part_of == number)
-            indices = samples[rows] - (self._ends[number] - len(part))
-            gather(out, part, indices, rows, flips[rows], self._low, self._high)
-        return samples
-
-    def flips(self, positions: np.ndarray) -> np.ndarray:
-        """Which images are mirrored horizontally and vertically: bool, n x 2."""
-        numbers = np.empty((len(positions), 2), np.float32)
-        fill_uniform(numbers, *self._key, positions)
-        chosen: np.ndarray = (numbers < 0.5) & self._flips
-        return chosen
-
-
-def _read_only(part: np.ndarray) -> np.ndarray:
-    """A plain read-only view, so that kernels meet one type of array whatever the pack holds."""
-    view = np.asarray(part).view()
-    view.setflags(write=False)
-    return view

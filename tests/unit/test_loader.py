@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,14 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gen_dist.config import AugmentSettings
+from gen_dist.data import loader as loading_module
 from gen_dist.data.loader import Loader
 from gen_dist.data.stream import Batching, Stream
 from tests.naive import batch as naive
 
 PRIME = 53
 BATCHING = Batching(batch_size=12, microbatch_size=3, reads_per_step=2)
-FLIPS = SimpleNamespace(horizontal_flip=True, vertical_flip=True)
-NO_FLIPS = SimpleNamespace(horizontal_flip=False, vertical_flip=False)
+FLIPS = AugmentSettings(horizontal_flip=True, vertical_flip=True)
+NO_FLIPS = AugmentSettings()
 
 
 class FakePack:
@@ -91,26 +92,31 @@ def test_microbatches_hold_what_the_stream_says(shape, lengths):
                     assert batch.index == index
                     np.testing.assert_array_equal(batch.positions, BATCHING.positions(step, read, index))
                     np.testing.assert_array_equal(batch.samples, stream.indices(batch.positions))
-                    flips = loader._source.flips(batch.positions)
+                    flips = loader._source.augmentation.at(batch.positions).flips
                     expected = naive.gather(pack.images, batch.samples, flips, 0, 1)
-                    np.testing.assert_array_equal(batch.images.permute(0, 2, 3, 1), expected)
+                    np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1), expected, rtol=0, atol=1e-6)
                     assert batch.images.dtype == torch.float32
                     assert batch.images.shape == (3, shape[2], *shape[:2])
                     assert batch.images.is_contiguous(memory_format=torch.channels_last)
             loader.release(step)
 
 
-def test_flips_are_fair_independent_and_only_those_asked_for():
-    def flips(horizontal, vertical):
-        with loading(augment=SimpleNamespace(horizontal_flip=horizontal, vertical_flip=vertical)) as loader:
-            return loader._source.flips(np.arange(4000))
+EVERYTHING = AugmentSettings(
+    horizontal_flip=True, vertical_flip=True, crop_padding=2, rotation=20, width_shift=0.1, height_shift=0.1, shear=10,
+    zoom=0.2, fill_mode="reflect", brightness=0.3, contrast=0.3, saturation=0.3,
+)  # fmt: skip
 
-    both = flips(True, True)
-    assert (np.abs(both.mean(0) - 0.5) < 0.04).all()
-    assert abs((both[:, 0] == both[:, 1]).mean() - 0.5) < 0.04
-    np.testing.assert_array_equal(flips(True, False), both & [True, False])
-    np.testing.assert_array_equal(flips(False, True), both & [False, True])
-    assert not flips(False, False).any()
+
+@pytest.mark.parametrize("augment", [NO_FLIPS, FLIPS, EVERYTHING])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_chunks_of_a_microbatch_make_no_difference(monkeypatch, augment, threads):
+    with loading(augment=augment) as one:
+        whole = consume(one, range(3), range(4))
+    monkeypatch.setattr(loading_module, "CHUNK_BYTES", 1)
+    with loading(FakePack((20, 33)), augment=augment, threads=threads) as other:
+        gate = Gate(other)
+        same(whole, consume(other, range(3), range(4)))
+        assert len(gate.starts) >= 3 * 2 * 12
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,85 @@
+"""Which way up a photograph is: the orientation in the EXIF block of a JPEG or PNG file, and turning pixels by it."""
+
+import struct
+
+import numpy as np
+
+_ORIENTATION = 0x0112
+_SHORT = 3
+_MOST_ENTRIES = 1000
+# What turns a picture upright: rows and columns exchanged, then perhaps the one or the other in reverse order.
+_TRANSPOSED, _UPSIDE_DOWN, _MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
+
+
+def orientation(data: bytes) -> int:
+    """1 to 8 as EXIF numbers them; 1, upright, where the file says nothing, or nothing that can be understood."""
+    try:
+        return _from_tiff(_exif_block(data))
+    except (struct.error, ValueError):
+        return 1
+
+
+def upright(pixels: np.ndarray, number: int) -> np.ndarray:
+    """`pixels` (H x W x C) turned upright by an orientation: H x W x C, or W x H x C for 5 to 8."""
+    if number in _TRANSPOSED:
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if number in _UPSIDE_DOWN else 1
+    columns = -1 if number in _MIRRORED else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def central_square(width: int, height: int, number: int = 1) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) in stored pixels of the central square of the upright image.
+
+    Where the middle falls between two pixels, the square begins at the first of them in the upright image.
+    """
+    side = min(width, height)
+    mirrored, upside_down = number in _MIRRORED, number in _UPSIDE_DOWN
+    if number in _TRANSPOSED:
+        mirrored, upside_down = upside_down, mirrored
+    left, top = (width - side + mirrored) // 2, (height - side + upside_down) // 2
+    return left, top, left + side, top + side
+
+
+def _exif_block(data: bytes) -> bytes:
+    if data.startswith(b"\xff\xd8"):
+        return _from_jpeg(data)
+    if data.startswith(b"\x89PNG"):
+        return _from_png(data)
+    raise ValueError("neither JPEG nor PNG")
+
+
+def _from_jpeg(data: bytes) -> bytes:
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        if data[at + 1] == 0xFF:  # a fill byte
+            at += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            return data[at + 10 : at + 2 + length]
+        at += 2 + length
+    raise ValueError("no EXIF block")
+
+
+def _from_png(data: bytes) -> bytes:
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+    raise ValueError("no EXIF block")
+
+
+def _from_tiff(block: bytes) -> int:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        raise ValueError("no TIFF header")
+    (directory,) = struct.unpack_from(order + "I", block, 4)
+    (entries,) = struct.unpack_from(order + "H", block, directory)
+    for entry in range(min(entries, _MOST_ENTRIES)):
+        tag, kind, count, value = struct.unpack_from(order + "HHIH", block, directory + 2 + 12 * entry)
+        if tag == _ORIENTATION:
+            return value if kind == _SHORT and count == 1 and 1 <= value <= 8 else 1
+    return 1
