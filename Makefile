@@ -8,7 +8,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-launch bench-reduce bench-sameness clean
+.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-reduce bench-sameness fuzz clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,11 @@ lint: install ## ruff (check and format) and mypy
 bench: install ## run every short benchmark
 	@$(BIN)/python -m benchmarks
 
+bench-kernels: install ## the kernels beside their peers, each in an environment of its own; 20 minutes the first time
+	@$(BIN)/python -m benchmarks.peers.install
+	@$(BIN)/python -m benchmarks.kernels
+	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers.install --python keras) -m benchmarks.keras_affine
+
 bench-launch: install ## time from process start to the first step, beside Ray Train
 	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
 	@$(BIN)/python -m benchmarks.launch
@@ -48,6 +53,9 @@ bench-reduce: install ## step time under tree and ddp; shaped links need root, 1
 
 bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
+
+fuzz: install ## 200,000 damaged JPEGs and PNGs through the decoders, with bounds checks; 30 minutes
+	@$(BIN)/python -m benchmarks.fuzz
 
 clean: ## remove .venv and everything that was built; runs stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-LONG = {"launch", "reduce", "sameness"}  # have targets of their own: make bench-launch and so on
-PARTS = {"processes", "ray_train_peer", "reduce_table", "reduce_worker", "training_run"}  # of other benchmarks
+LONG = {"fuzz", "fuzz_coverage", "kernels", "launch", "reduce", "sameness"}  # have targets of their own, or options
+PARTS = {  # of other benchmarks
+    *("fuzz_entropy", "fuzz_files", "fuzz_judge", "fuzz_repair", "fuzz_worker"),
+    *("keras_affine", "kernel_inputs", "kernel_rows", "kernel_table", "peer_process"),
+    *("processes", "ray_train_peer", "reduce_table", "reduce_worker", "training_run"),
+}
 
 
 def main() -> None:

@@ -1,11 +1,7 @@
-"""The affine map of Keras' ImageDataGenerator: matrices, the places a row of output is read from, bilinear sampling.
+"""The affine map of Keras' ImageDataGenerator: its matrices, and the places that a row of output is read from.
 
 An output pixel (i, j) is read at (row, column) = M (i, j, 1). Coordinates are 64-bit fixed-point numbers with 32 bits
-behind the point: exact sums, so that a row can be cut anywhere, mirrored or vectorised without changing a bit.
-
-Sampling reads from a table of cells: one uint32 a pixel and channel holds the pixel, its right neighbour, the one below
-and the one below to the right, so one load fetches all four taps. At the last column and row the neighbour is the pixel
-itself; it only ever has weight zero. One more cell stands at the end, four times the fill value.
+behind the point: exact sums, so that a row can be mirrored, cut anywhere or vectorised without changing a bit.
 """
 
 import math
@@ -25,8 +21,6 @@ FARTHEST = 2.0**28
 _RADIANS = math.pi / 180
 _ONE = 2.0**32
 _POINT = 32
-_BYTE = np.uint32(255)
-_INDEX = np.uint32(0x7FFFFFFF)
 _TO_FRACTION = np.float32(2.0**-24)
 
 
@@ -94,32 +88,7 @@ def _fill_matrices(
         m[1, 2] = x + (sine * down + cosine * right) - (m[1, 0] * y + m[1, 1] * x)
 
 
-@kernel(fastmath=False)
-def fill_table(cells: np.ndarray, rows: np.ndarray, begin: int, end: int, channels: int, fill: np.uint8) -> None:
-    """Write the cells of the image in columns [begin, end) of `rows` (uint8, h x any): uint32, (h * w + 1) * C."""
-    height, size = rows.shape[0], end - begin
-    for y in range(height):
-        upper, lower = rows[y, begin:end], rows[min(y + 1, height - 1), begin:end]
-        _fill_cells(cells[y * size : (y + 1) * size], upper, lower, channels)
-    for e in range(height * size, cells.size):
-        cells[e] = np.uint32(fill) * np.uint32(0x1010101)
-
-
 @kernel(fastmath=False, noalias=True)
-def _fill_cells(cells: np.ndarray, upper: np.ndarray, lower: np.ndarray, channels: int) -> None:
-    """Write one row of cells, uint32, w * C, from two rows of bytes, the second the one below."""
-    inner = upper.size - channels
-    head, up, up_right = cells[:inner], upper[:inner], upper[channels:]
-    low, low_right = lower[:inner], lower[channels:]
-    for e in range(head.size):
-        head[e] = (
-            np.uint32(up[e]) | np.uint32(up_right[e]) << 8 | np.uint32(low[e]) << 16 | np.uint32(low_right[e]) << 24
-        )
-    for e in range(inner, upper.size):
-        cells[e] = np.uint32(upper[e]) * np.uint32(0x101) + np.uint32(lower[e]) * np.uint32(0x1010000)
-
-
-@kernel(fastmath=False)
 def locate(
     places: np.ndarray,
     down: np.ndarray,
@@ -129,59 +98,103 @@ def locate(
     mirror: bool,
     height: int,
     width: int,
+    channels: int,
     mode: int,
 ) -> None:
-    """Find where an output row is read: numbers of cells (uint32) and how far the place lies below and right (float32).
+    """Find where an output row is read: where the pixel begins in the image (uint32), how far below and right of it.
 
-    The inside of the row is found by straight code, only the two ends go through the fill mode.
+    places, down and right (float32, in [0, 1)) are for `sampling.sample`; mode CONSTANT uses the place past the image.
+
+    Only the two ends of a row go through the fill mode, pixel by pixel; nearest is vector code for the whole row.
     """
     r, r_step = _fixed(matrix[0, 0] * row + matrix[0, 2]), _fixed(matrix[0, 1])
     c, c_step = _fixed(matrix[1, 0] * row + matrix[1, 2]), _fixed(matrix[1, 1])
     if mirror:
         r, r_step = r + (width - 1) * r_step, -r_step
         c, c_step = c + (width - 1) * c_step, -c_step
-    r_first, r_end = _inside(r, r_step, (height - 1) << _POINT, width)
-    c_first, c_end = _inside(c, c_step, (width - 1) << _POINT, width)
-    first = max(r_first, c_first)
-    end = max(min(r_end, c_end), first)
-    for a, b in ((0, first), (end, width)):
-        r0, c0 = r + a * r_step, c + a * c_step
-        _find_outside(places[a:b], down[a:b], right[a:b], r0, r_step, c0, c_step, height, width, mode)
-    r, c = r + first * r_step, c + first * c_step
-    _find_inside(places[first:end], down[first:end], right[first:end], r, r_step, c, c_step, width)
+    rows, columns = (r, r_step, height), (c, c_step, width)
+    r_last, c_last = (height - 1) << _POINT, (width - 1) << _POINT
+    r_end, c_end = r + (width - 1) * r_step, c + (width - 1) * c_step
+    whole = min(r, r_end) >= 0 and max(r, r_end) <= r_last and min(c, c_end) >= 0 and max(c, c_end) <= c_last
+    if mode == NEAREST and not whole:
+        _find_nearest(places, down, right, rows, columns, channels)
+        return
+    _find_inside(places, down, right, rows, columns, channels)  # outside it gives nonsense, which is written over
+    if not whole:
+        r_first, r_end = _inside(r, r_step, r_last, width)
+        c_first, c_end = _inside(c, c_step, c_last, width)
+        first = max(r_first, c_first)
+        _find_outside(places, down, right, 0, first, rows, columns, channels, mode)
+        _find_outside(places, down, right, max(min(r_end, c_end), first), width, rows, columns, channels, mode)
 
 
-@kernel(fastmath=False)
+@kernel(fastmath=False, inline=True)
 def _fixed(value: float) -> int:
     """The nearest fixed-point number."""
-    return np.int64(math.floor(value * _ONE + 0.5))
+    return math.floor(value * _ONE + 0.5)
 
 
-@kernel(fastmath=False)
+@kernel(fastmath=False, inline=True)
 def _inside(start: int, step: int, last: int, width: int) -> tuple[int, int]:
-    """The span [first, end) of j in [0, width) with start + j * step in [0, last], fixed-point numbers."""
+    """The span [first, end) of j in [0, width) with start + j * step in [0, last], fixed-point numbers.
+
+    Floating-point quotients, then steps of one until the integers agree: several times as fast as their division.
+    """
     if step == 0:
         return (0, width) if 0 <= start <= last else (0, 0)
     if step < 0:  # mirror the axis
         start, step = last - start, -step
-    first = min(max(-(start // step), 0), width)
-    end = min(max((last - start) // step + 1, first), width)
-    return first, end
+    inverse = 1.0 / step
+    first = int(min(max(-start * inverse, 0.0), float(width)))
+    while first < width and start + first * step < 0:
+        first += 1
+    while first > 0 and start + (first - 1) * step >= 0:
+        first -= 1
+    end = int(min(max((last - start) * inverse, 0.0), float(width)))
+    while end < width and start + end * step <= last:
+        end += 1
+    while end > 0 and start + (end - 1) * step > last:
+        end -= 1
+    return first, max(end, first)
 
 
-@kernel(fastmath=False, noalias=True)
+# Three loops over the pixels of a row. `rows` and `columns` are (start, step, size): pixel j is read at
+# start + j * step, and size is the image's.
+
+
+@kernel(fastmath=False, inline=True)
 def _find_inside(
-    places: np.ndarray, down: np.ndarray, right: np.ndarray, r: int, r_step: int, c: int, c_step: int, width: int
+    places: np.ndarray,
+    down: np.ndarray,
+    right: np.ndarray,
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    channels: int,
 ) -> None:
-    """Split coordinates known to lie in the image into cell numbers (uint32) and fractions (float32), all of length m.
-
-    Pixel j is read at row r + j * r_step and column c + j * c_step.
-    """
+    """For places in the image."""
+    (r, r_step, _), (c, c_step, width) = rows, columns
     for j in range(places.size):
         row, column = r + j * r_step, c + j * c_step
-        places[j] = np.uint32(np.int32(row >> _POINT) * np.int32(width) + np.int32(column >> _POINT))
-        down[j] = np.float32(np.int32(row >> 8) & np.int32(0xFFFFFF)) * _TO_FRACTION
-        right[j] = np.float32(np.int32(column >> 8) & np.int32(0xFFFFFF)) * _TO_FRACTION
+        places[j] = np.uint32(((row >> _POINT) * width + (column >> _POINT)) * channels & 0xFFFFFFFF)
+        down[j], right[j] = _fraction(row), _fraction(column)
+
+
+@kernel(fastmath=False, inline=True)
+def _find_nearest(
+    places: np.ndarray,
+    down: np.ndarray,
+    right: np.ndarray,
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    channels: int,
+) -> None:
+    """For any places, with fill mode nearest."""
+    (r, r_step, height), (c, c_step, width) = rows, columns
+    r_last, c_last = (height - 1) << _POINT, (width - 1) << _POINT
+    for j in range(places.size):
+        row, column = min(max(r + j * r_step, 0), r_last), min(max(c + j * c_step, 0), c_last)
+        places[j] = np.uint32(((row >> _POINT) * width + (column >> _POINT)) * channels & 0xFFFFFFFF)
+        down[j], right[j] = _fraction(row), _fraction(column)
 
 
 @kernel(fastmath=False)
@@ -189,24 +202,29 @@ def _find_outside(
     places: np.ndarray,
     down: np.ndarray,
     right: np.ndarray,
-    r: int,
-    r_step: int,
-    c: int,
-    c_step: int,
-    height: int,
-    width: int,
+    first: int,
+    end: int,
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    channels: int,
     mode: int,
 ) -> None:
-    """The same for any coordinates, by the fill mode; the number of the fill value's cell is height * width."""
-    for j in range(places.size):
+    """For any places of the pixels [first, end), with any fill mode; the fill value's cell is number height * width."""
+    (r, r_step, height), (c, c_step, width) = rows, columns
+    for j in range(first, end):
         row, column = r + j * r_step, c + j * c_step
         if mode == CONSTANT and not (0 <= row <= (height - 1) << _POINT and 0 <= column <= (width - 1) << _POINT):
-            places[j], down[j], right[j] = np.uint32(height * width), 0, 0
+            places[j], down[j], right[j] = np.uint32(height * width * channels), 0, 0
             continue
         row, column = _fold(row, height, mode), _fold(column, width, mode)
-        places[j] = np.uint32((row >> _POINT) * width + (column >> _POINT))
-        down[j] = np.float32((row >> 8) & 0xFFFFFF) * _TO_FRACTION
-        right[j] = np.float32((column >> 8) & 0xFFFFFF) * _TO_FRACTION
+        places[j] = np.uint32(((row >> _POINT) * width + (column >> _POINT)) * channels)
+        down[j], right[j] = _fraction(row), _fraction(column)
+
+
+@kernel(fastmath=False, inline=True)
+def _fraction(coordinate: int) -> np.float32:
+    """What stands behind the point, to 24 bits."""
+    return np.float32(np.int32(coordinate >> 8 & 0xFFFFFF)) * _TO_FRACTION
 
 
 @kernel(fastmath=False)
@@ -226,37 +244,3 @@ def _fold(coordinate: int, size: int, mode: int) -> int:
         folded = min(folded, (2 * size << _POINT) - folded)
         coordinate = folded - half
     return min(max(coordinate, 0), last)
-
-
-@kernel(fastmath=False, noalias=True)
-def sample(
-    values: np.ndarray, cells: np.ndarray, places: np.ndarray, down: np.ndarray, right: np.ndarray, channels: int
-) -> None:
-    """Interpolate a row, float32, w * C, in [0, 255], from the cells at `places`."""
-    if channels == 3:
-        for j in range(places.size):
-            e = np.int64(places[j] & _INDEX) * 3
-            values[3 * j] = _bilinear(cells[e], down[j], right[j])
-            values[3 * j + 1] = _bilinear(cells[e + 1], down[j], right[j])
-            values[3 * j + 2] = _bilinear(cells[e + 2], down[j], right[j])
-    elif channels == 1:
-        for j in range(places.size):
-            values[j] = _bilinear(cells[np.int64(places[j] & _INDEX)], down[j], right[j])
-    else:
-        for j in range(places.size):
-            e = np.int64(places[j] & _INDEX) * 4
-            values[4 * j] = _bilinear(cells[e], down[j], right[j])
-            values[4 * j + 1] = _bilinear(cells[e + 1], down[j], right[j])
-            values[4 * j + 2] = _bilinear(cells[e + 2], down[j], right[j])
-            values[4 * j + 3] = _bilinear(cells[e + 3], down[j], right[j])
-
-
-@kernel(fastmath=False)
-def _bilinear(cell: np.uint32, down: np.float32, right: np.float32) -> np.float32:
-    a = np.float32(np.int32(cell & _BYTE))
-    b = np.float32(np.int32(cell >> np.uint32(8) & _BYTE))
-    c = np.float32(np.int32(cell >> np.uint32(16) & _BYTE))
-    d = np.float32(np.int32(cell >> np.uint32(24)))
-    upper = a + (b - a) * right
-    lower = c + (d - c) * right
-    return upper + (lower - upper) * down

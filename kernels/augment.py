@@ -8,44 +8,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gen_dist.kernels.affine import FARTHEST, FILL_MODES, fill_table, locate, sample
+from gen_dist.kernels.affine import FARTHEST, FILL_MODES, locate
 from gen_dist.kernels.borrow import borrowed
 from gen_dist.kernels.checks import check_array
 from gen_dist.kernels.color import adjust
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.rows import BYTES, NCHW, NHWC, cut, finish, reverse, widen
+from gen_dist.kernels.sampling import fill_table, sample
 
 _LAYOUTS = {"NHWC": NHWC, "NCHW": NCHW}
 
-_NO_FLOATS, _NO_BYTES = np.empty((0, 0, 0), np.float32), np.empty((0, 0, 0), np.uint8)
+_NO_FLOATS, _NO_BYTES = np.empty((1, 0), np.float32), np.empty((1, 0), np.uint8)
 _NO_CROPS, _NO_FLIPS = np.empty((0, 2), np.int64), np.empty((0, 2), np.bool_)
 _NO_MATRICES, _NO_COLORS = np.empty((0, 2, 3)), np.empty((0, 3), np.float32)
 
 
 class Scratch(NamedTuple):
-    """What one thread works in; never to be shared by two at a time."""
+    """What one thread works in; never to be used by two at a time. Made by `make_scratch`."""
 
-    cells: np.ndarray  # uint32, (h * w + 1) * C
-    places: np.ndarray  # uint32, w
-    down: np.ndarray  # float32, w
-    right: np.ndarray  # float32, w
-    window: np.ndarray  # uint8, h x w * C: the crop, or a row of it
-    mirrored: np.ndarray  # uint8, w * C
-    values: np.ndarray  # float32, h x w * C
+    size: tuple[int, int, int]
+    arrays: tuple[np.ndarray, ...]
 
 
 def make_scratch(height: int, width: int, channels: int) -> Scratch:
-    """For batches of height x width x channels; about 9 bytes a value."""
-    row = width * channels
-    return Scratch(
-        np.zeros((height * width + 1) * channels, np.uint32),
-        np.zeros(width, np.uint32),
-        np.zeros(width, np.float32),
-        np.zeros(width, np.float32),
-        np.zeros((height, row), np.uint8),
-        np.zeros(row, np.uint8),
-        np.zeros((height, row), np.float32),
+    """For batches of height x width x channels: about 9 bytes a value of one image."""
+    values = height * width * channels
+    arrays = (
+        np.zeros(values + channels, np.uint32),  # cells
+        np.zeros(width, np.uint32),  # places
+        np.zeros(width, np.float32),  # down
+        np.zeros(width, np.float32),  # right
+        np.zeros(values, np.uint8),  # window
+        np.zeros(width * channels, np.uint8),  # mirrored
+        np.zeros(values, np.float32),  # values
     )
+    return Scratch((height, width, channels), arrays)
 
 
 def augment(
@@ -73,7 +70,7 @@ def augment(
 
     Args:
         out: float32 or uint8, batch x h x w x C, or batch x C x h x w (float32 only); rows not named are left alone.
-            uint8 is rounded to nearest and not normalised.
+            uint8 is rounded to nearest and not normalised. It must not overlap `images`.
         images: uint8, n x H x W x C, usually a memory map.
         indices: int64, m; each in [0, n).
         rows: int64, m; each in [0, batch), all different.
@@ -119,14 +116,17 @@ def augment(
             raise ValueError(f"colors: wants finite factors of at least 0; got {colors.min()} to {colors.max()}")
     if fill_mode not in FILL_MODES:
         raise ValueError(f"fill_mode: wants one of {', '.join(FILL_MODES)}; got {fill_mode!r}")
-    if not 0 <= fill_value <= 255:
+    if fill_value not in range(256):
         raise ValueError(f"fill_value: wants an integer in [0, 255]; got {fill_value!r}")
-    scratch = _checked_scratch(scratch, height, width, channels)
+    if scratch is None:
+        scratch = make_scratch(height, width, channels)
+    elif scratch.size != (height, width, channels):
+        raise ValueError(f"scratch: wants one for {(height, width, channels)}; got one for {scratch.size}")
     _augment(
-        _NO_FLOATS if kind == BYTES else _as_rows(out, layout),
-        _as_rows(out, layout) if kind == BYTES else _NO_BYTES,
+        _NO_FLOATS if kind == BYTES else _flat(out),
+        _flat(out) if kind == BYTES else _NO_BYTES,
         kind,
-        _read_only(_as_rows(images)),
+        _read_only(_flat(images)),
         _read_only(indices),
         _read_only(rows),
         _read_only(_NO_CROPS if crops is None else crops),
@@ -137,10 +137,10 @@ def augment(
         np.uint8(fill_value),
         np.float32(low),
         np.float32(high),
-        height,
-        width,
+        images.shape[1:3],
+        (height, width),
         channels,
-        *scratch,
+        *scratch.arrays,
     )
 
 
@@ -175,24 +175,9 @@ def _check_reach(matrices: np.ndarray, height: int, width: int) -> None:
         raise ValueError(f"matrices: wants places within {FARTHEST:.0f} pixels; got {farthest}")
 
 
-def _checked_scratch(scratch: Scratch | None, height: int, width: int, channels: int) -> Scratch:
-    if scratch is None:
-        return make_scratch(height, width, channels)
-    row = width * channels
-    check_array("scratch.cells", scratch.cells, np.uint32, ((height * width + 1) * channels,), written=True)
-    check_array("scratch.places", scratch.places, np.uint32, (width,), written=True)
-    check_array("scratch.down", scratch.down, np.float32, (width,), written=True)
-    check_array("scratch.right", scratch.right, np.float32, (width,), written=True)
-    check_array("scratch.window", scratch.window, np.uint8, (height, row), written=True)
-    check_array("scratch.mirrored", scratch.mirrored, np.uint8, (row,), written=True)
-    check_array("scratch.values", scratch.values, np.float32, (height, row), written=True)
-    return scratch
-
-
-def _as_rows(images: np.ndarray, layout: str = "NHWC") -> np.ndarray:
-    """The same memory: n x H x W * C, or n x C * H x W for planes."""
-    n, height, width, channels = images.shape
-    return images.reshape((n, height, width * channels) if layout == "NHWC" else (n, height * width, channels))
+def _flat(images: np.ndarray) -> np.ndarray:
+    """The same memory, a row an image."""
+    return images.reshape(len(images), -1)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -218,8 +203,8 @@ def _augment(
     fill: np.uint8,
     low: np.float32,
     high: np.float32,
-    height: int,
-    width: int,
+    stored: tuple[int, int],
+    size: tuple[int, int],
     channels: int,
     cells: np.ndarray,
     places: np.ndarray,
@@ -234,43 +219,40 @@ def _augment(
     matrices, colors, cells, places = borrowed(matrices), borrowed(colors), borrowed(cells), borrowed(places)
     down, right, window, mirrored = borrowed(down), borrowed(right), borrowed(window), borrowed(mirrored)
     values = borrowed(values)
-    scale = high - low
+    (height, width), row, scale = size, size[1] * channels, high - low
     for i in range(indices.size):
         image = images[indices[i]]
+        target, whole_target = floats[rows[i] if kind != BYTES else 0], whole[rows[i] if kind == BYTES else 0]
         top, left = (crops[i, 0], crops[i, 1]) if crops.shape[0] else (0, 0)
-        begin, end = left * channels, (left + width) * channels
         mirror, upturn = (flips[i, 0], flips[i, 1]) if flips.shape[0] else (False, False)
         colored = colors.shape[0] > 0 and (colors[i, 0] != 1 or colors[i, 1] != 1 or colors[i, 2] != 1)
-        within = top >= 0 and left >= 0 and top + height <= image.shape[0] and end <= image.shape[1]
+        if top != 0 or left != 0 or stored != size:
+            cut(window, image, stored, (top, left), width, channels, mode, fill)
+            image = window
         if matrices.shape[0]:
-            if within:
-                fill_table(cells, image[top : top + height], begin, end, channels, fill)
-            else:
-                for y in range(height):
-                    cut(window[y], image, top + y, left, channels, mode, fill)
-                fill_table(cells, window, 0, end - begin, channels, fill)
-        for y in range(height):
-            source = height - 1 - y if upturn else y
-            if matrices.shape[0]:
-                line = values[y if colored else 0]
-                locate(places, down, right, matrices[i], source, mirror, height, width, mode)
+            fill_table(cells, image, width, channels, fill)
+            for y in range(height):
+                source = height - 1 - y if upturn else y
+                line = values[y * row : (y + 1) * row] if colored else values[:row]
+                locate(places, down, right, matrices[i], source, mirror, height, width, channels, mode)
                 sample(line, cells, places, down, right, channels)
                 if not colored:
-                    finish(floats, whole, kind, rows[i], y, line, channels, low, scale)
-                continue
-            if within:
-                stored = image[top + source, begin:end]
-            else:
-                stored = window[0]
-                cut(stored, image, top + source, left, channels, mode, fill)
-            if mirror:
-                reverse(mirrored, stored, channels)
-                stored = mirrored
-            if colored:
-                widen(values[y], stored)
-            else:
-                finish(floats, whole, kind, rows[i], y, stored, channels, low, scale)
-        if colored:
-            adjust(values.reshape(values.size), channels, colors[i, 0], colors[i, 1], colors[i, 2])
+                    finish(target, whole_target, kind, y * width, line, channels, low, scale)
+        elif mirror or upturn:
             for y in range(height):
-                finish(floats, whole, kind, rows[i], y, values[y], channels, low, scale)
+                source = height - 1 - y if upturn else y
+                line = image[source * row : (source + 1) * row]
+                if mirror:
+                    reverse(mirrored, line, channels)
+                    line = mirrored
+                if colored:
+                    widen(values[y * row : (y + 1) * row], line)
+                else:
+                    finish(target, whole_target, kind, y * width, line, channels, low, scale)
+        elif colored:
+            widen(values, image)
+        else:
+            finish(target, whole_target, kind, 0, image, channels, low, scale)
+        if colored:
+            adjust(values, channels, colors[i, 0], colors[i, 1], colors[i, 2])
+            finish(target, whole_target, kind, 0, values, channels, low, scale)

@@ -24,7 +24,7 @@ def borrowed(array: np.ndarray) -> np.ndarray:
 @overload(borrowed)
 def _overload_borrowed(array: Any) -> Callable[[Any], Any]:
     def compiled(array: Any) -> Any:  # Numba wants the annotation of the outer function here too
-        return _without_owner(array)
+        return _without_owner(array)  # type: ignore[call-arg]
 
     return compiled
 

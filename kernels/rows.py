@@ -1,42 +1,52 @@
-"""Rows of one image on their way to the batch: cut out of the stored image, mirrored, normalised into their place.
+"""Runs of pixels on their way to the batch: cut out of the stored image, mirrored, normalised into their place.
 
-A row is w pixels of C channels, interleaved: uint8 as stored, or float32 in [0, 255].
+A run is one or more rows of an image, channels interleaved, as a flat array: uint8 as stored, or float32 in [0, 255].
 """
 
 import numpy as np
 
 from gen_dist.kernels.affine import CONSTANT, NEAREST, REFLECT
 from gen_dist.kernels.jit import kernel
+from gen_dist.kernels.shuffle import GROUP, reverse_group
 
 NHWC, NCHW, BYTES = 0, 1, 2  # float32 interleaved, float32 in planes, uint8 interleaved
 
 _RECIPROCAL = np.float32(1 / 255)  # times 255 it is 1 exactly, so that 255 meets the end of the range
 _HALF = np.float32(0.5)
-_BYTE, _8, _16, _24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
 
 
-@kernel(fastmath=False)
-def cut(line: np.ndarray, image: np.ndarray, row: int, left: int, channels: int, mode: int, fill: np.uint8) -> None:
-    """Write the row of an image (H x W * C) that begins at column `left`, any integers, filled outside by the mode."""
-    width, stored_width = line.size // channels, image.shape[1] // channels
-    row = _fold_index(row, image.shape[0], mode)
-    if row < 0:
-        for e in range(line.size):
-            line[e] = fill
-        return
-    stored = image[row]
+@kernel(fastmath=False, noalias=True)
+def cut(
+    window: np.ndarray,
+    image: np.ndarray,
+    stored: tuple[int, int],
+    corner: tuple[int, int],
+    width: int,
+    channels: int,
+    mode: int,
+    fill: np.uint8,
+) -> None:
+    """Write the window (h * w * C) of an image (H * W * C, stored is (H, W)), whose corner may lie anywhere."""
+    (stored_height, stored_width), (top, left) = stored, corner
+    size, stored_size = width * channels, stored_width * channels
     first = min(max(-left, 0), width)
     end = min(max(stored_width - left, first), width)
-    if first < end:
-        part = stored[(left + first) * channels : (left + end) * channels]
-        target = line[first * channels : end * channels]
+    for y in range(window.size // size):
+        line = window[y * size : (y + 1) * size]
+        row = _fold_index(top + y, stored_height, mode)
+        if row < 0:
+            for e in range(size):
+                line[e] = fill
+            continue
+        source = image[row * stored_size : (row + 1) * stored_size]
+        part, inner = line[first * channels : end * channels], source[max(left, 0) * channels :]
         for e in range(part.size):
-            target[e] = part[e]
-    for x in range(width - (end - first)):
-        x += 0 if x < first else end - first
-        column = _fold_index(left + x, stored_width, mode)
-        for c in range(channels):
-            line[x * channels + c] = fill if column < 0 else stored[column * channels + c]
+            part[e] = inner[e]
+        for x in range(width - (end - first)):
+            x += 0 if x < first else end - first
+            column = _fold_index(left + x, stored_width, mode)
+            for c in range(channels):
+                line[x * channels + c] = fill if column < 0 else source[column * channels + c]
 
 
 @kernel(fastmath=False)
@@ -59,15 +69,10 @@ def reverse(target: np.ndarray, line: np.ndarray, channels: int) -> None:
     """Write the pixels of a row in reverse order."""
     last = line.size // channels - 1
     if channels == 3:
-        groups = (last + 1) // 4  # of four pixels, three words: LLVM joins the bytes into loads of words
-        words = target[: 12 * groups].view(np.uint32)
+        groups = (last + 1) // GROUP
         for g in range(groups):
-            four = line[line.size - 12 * (g + 1) : line.size - 12 * g]
-            a, b, c = _word(four[0:4]), _word(four[4:8]), _word(four[8:12])
-            words[3 * g] = c >> _8 | (b >> _16 & _BYTE) << _24
-            words[3 * g + 1] = b >> _24 | (c & _BYTE) << _8 | (a >> _24) << _16 | b << _24
-            words[3 * g + 2] = b >> _8 & _BYTE | a << _8
-        for x in range(4 * groups, last + 1):
+            reverse_group(target, 3 * GROUP * g, line, line.size - 3 * GROUP * (g + 1))
+        for x in range(GROUP * groups, last + 1):
             target[3 * x] = line[3 * (last - x)]
             target[3 * x + 1] = line[3 * (last - x) + 1]
             target[3 * x + 2] = line[3 * (last - x) + 2]
@@ -82,13 +87,6 @@ def reverse(target: np.ndarray, line: np.ndarray, channels: int) -> None:
             target[4 * x + 3] = line[4 * (last - x) + 3]
 
 
-@kernel(fastmath=False, inline=True)
-def _word(four: np.ndarray) -> np.uint32:
-    """Four bytes, the first the lowest."""
-    low, high = np.uint32(four[0]) | np.uint32(four[1]) << _8, np.uint32(four[2]) | np.uint32(four[3]) << _8
-    return np.uint32(low | high << _16)
-
-
 @kernel(fastmath=False, noalias=True)
 def widen(values: np.ndarray, line: np.ndarray) -> None:
     """uint8 to float32, unchanged."""
@@ -101,25 +99,26 @@ def finish(
     floats: np.ndarray,
     whole: np.ndarray,
     kind: int,
-    i: int,
-    y: int,
+    first: int,
     line: np.ndarray,
     channels: int,
     low: np.float32,
     scale: np.float32,
 ) -> None:
-    """Write row y of image i of the batch from a row of either type.
+    """Write a run of pixels of either type, that begins with number `first` of an image, into its place in the batch.
 
-    It goes to `floats`, batch x h x w * C or (NCHW) batch x C * h x w, or as BYTES to `whole`, batch x h x w * C.
+    It is `floats`, h * w * C or (NCHW) C * h * w, or as BYTES `whole`, h * w * C.
     """
+    begin = first * channels
     if kind == NHWC:
-        _normalise(floats[i, y], line, low, scale)
+        _normalise(floats[begin : begin + line.size], line, low, scale)
     elif kind == BYTES:
-        _round(whole[i, y], line)
+        _round(whole[begin : begin + line.size], line)
     else:
-        height = floats.shape[1] // channels
+        plane, count = floats.size // channels, line.size // channels
         for c in range(channels):
-            _normalise_channel(floats[i, c * height + y], line[c:], channels, low, scale)
+            begin = c * plane + first
+            _normalise_channel(floats[begin : begin + count], line[c:], channels, low, scale)
 
 
 @kernel(fastmath=False, noalias=True)

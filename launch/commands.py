@@ -36,11 +36,14 @@ def prepare(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="folder of images, any depth")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="pack to make; must not exist")],
     size: Annotated[int, typer.Option(help="side of the square images, in pixels")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="data.decoding.* only")
+    ] = None,
 ) -> None:
     """Turn a folder of images into a pack that training maps into memory."""
-    from gen_dist.launch.preparing import prepare_with_progress
+    from gen_dist.launch.preparing import decoding_settings, prepare_with_progress
 
-    prepare_with_progress(source, out, size)
+    prepare_with_progress(source, out, size, decoding_settings(overrides or []))
 
 
 def verify(pack: Annotated[Path, typer.Argument(metavar="PACK", help="folder made by 'gen-dist prepare'")]) -> int:
@@ -68,6 +71,22 @@ def generate(
 
     generate_grid(run, count, out, seed, raw)
     print(f"{count} images: {out}")
+
+
+def warm_up() -> None:
+    """Compile all kernels on this machine now, for example while its image is built."""
+    import time
+
+    from gen_dist.kernels.code_cache import cache_folder
+    from gen_dist.kernels.warm_up import warm_up as compile_kernels
+
+    started = time.perf_counter()
+    parts = compile_kernels()
+    place = cache_folder() or "nowhere: there is no folder to keep them in, so every process compiles"
+    if parts:
+        print(f"compiled in {time.perf_counter() - started:.0f} s, kept in: {place}")
+    else:
+        print(f"compiled already, kept in: {place}")
 
 
 def configs() -> None:

@@ -36,8 +36,8 @@ CASES = {
     "dcgan-k2": (
         "dcgan-64",
         [*DCGAN, "objective.discriminator_steps=2", "objective.real_label=0.9", "optimizer.beta2=0.99",
-         "optimizer.discriminator_learning_rate=4e-4", "data.augment.vertical_flip=true", "data.augment.fill_mode=constant",
-         "data.augment.fill_value=200", "data.augment.crop_padding=2", *COLORS],
+         "optimizer.discriminator_learning_rate=4e-4", "data.augment.vertical_flip=true",
+         "data.augment.fill_mode=constant", "data.augment.fill_value=200", "data.augment.crop_padding=2", *COLORS],
     ),
     "vae-bf16": ("vae-64", [*VAE, "train.precision=bf16"]),
     "dcgan-bf16": ("dcgan-64", [*DCGAN, "train.precision=bf16"]),

@@ -1,9 +1,9 @@
-"""Foreign image files decoded at arm's length: `python -m gen_dist.data.decode SIZE` serves one parent process.
+"""Foreign image files decoded at arm's length: `python -m gen_dist.data.decode SIZE LIMITS…` serves one parent process.
 
 Decoders are large C programs fed with files from anywhere, so they run here, with a limit on memory, and may crash
-without harm. The parent's socket is standard input, for both directions. First we send `READY`. Request: length
-(uint64, little-endian), then the file's bytes. Reply: 1 and length, then SIZE × SIZE RGB pixels; or 0 and length, then
-why there are none, as UTF-8.
+without harm. SIZE and LIMITS are numbers, the latter the fields of `kernels.limits.Limits` in their order. The parent's
+socket is standard input, for both directions. First we send `READY`. Request: length (uint64, little-endian), then the
+file's bytes. Reply: 1 and length, then SIZE × SIZE RGB pixels; or 0 and length, then why there are none, as UTF-8.
 """
 
 import contextlib
@@ -16,12 +16,13 @@ import warnings
 
 from PIL import Image, features
 
+from gen_dist.kernels.limits import DecodeError, Limits
+
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 REPLY = struct.Struct("<BQ")
 READY = b"!"
 LENGTH = struct.Struct("<Q")
 MEMORY_BYTES = 3 << 29  # 1.5 GiB of address space
-PIXELS_LIMIT = 100_000_000
 # What libjpeg says when it made up the rest of the picture. Its other warnings (stray bytes) leave the picture whole.
 MADE_UP = ("premature end", "bad huffman", "bad arithmetic", "instead of rst")
 # How to turn a picture upright, by its EXIF orientation.
@@ -40,30 +41,34 @@ class RefusedError(Exception):
     """Why a file gives no image, in a few words for the user."""
 
 
-def square(data: bytes, size: int) -> Image.Image:
-    """The image in an encoded file as an RGB square: upright, on white, its centre cropped, Lanczos to `size` pixels.
+def square(data: bytes, size: int, limits: Limits) -> Image.Image:
+    """The image in an encoded file as an RGB square: upright, on white, its centre, Lanczos to `size` pixels.
 
     The first frame of an animation; colour profiles are ignored. Raises RefusedError, or whatever Pillow raises.
     """
-    image = _upright(_decode(data))
+    image = _rgb(_upright(_decode(data, limits)))
     side = min(image.size)
-    if image.size != (side, side):
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    image = _rgb(image)
-    return image if side == size else image.resize((size, size), Image.Resampling.LANCZOS)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
 
 
-def _decode(data: bytes) -> Image.Image:
+def _decode(data: bytes, limits: Limits) -> Image.Image:
     if data[8:12] == b"WEBP" and not features.check("webp"):
         raise RefusedError("WebP, which this Pillow cannot read (pillow-simd has no WebP, plain pillow has)")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
         raise RefusedError("starts like an image, but its header is damaged") from None
-    if image.width * image.height > PIXELS_LIMIT:
-        raise RefusedError(f"{image.width}×{image.height} pixels, more than {PIXELS_LIMIT // 10**6} million")
+    try:
+        limits.check_bytes(len(data))
+        limits.check_size(*image.size)
+    except DecodeError as error:
+        raise RefusedError(str(error)) from None
+    if image.format == "PNG" and (most := 8 * image.width * image.height) > limits.inflated_bytes:
+        raise RefusedError(f"{image.width}×{image.height} pixels: inflated, up to {most} bytes")
     if data.startswith(b"\xff\xd8"):
+        if (scans := data.count(b"\xff\xda")) > limits.scans:
+            raise RefusedError(f"{scans} scans, more than {limits.scans}")
         return _decode_jpeg(data, image)
     image.load()
     return image
@@ -109,10 +114,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def reply_to(data: bytes, size: int) -> tuple[int, bytes]:
+def reply_to(data: bytes, size: int, limits: Limits) -> tuple[int, bytes]:
     """(1, pixels) or (0, reason): never raises, as decoders fed with damaged files raise nearly everything."""
     try:
-        return 1, square(data, size).tobytes()
+        return 1, square(data, size, limits).tobytes()
     except RefusedError as error:
         reason = str(error)
     except MemoryError:
@@ -122,7 +127,7 @@ def reply_to(data: bytes, size: int) -> tuple[int, bytes]:
     return 0, " ".join(reason.split()).encode("utf-8", "backslashreplace")
 
 
-def serve(size: int) -> None:
+def serve(size: int, limits: Limits) -> None:
     """Answers requests until the parent closes its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -134,10 +139,11 @@ def serve(size: int) -> None:
         replies.write(READY)
         replies.flush()
         while head := requests.read(LENGTH.size):
-            status, payload = reply_to(requests.read(*LENGTH.unpack(head)), size)
+            status, payload = reply_to(requests.read(*LENGTH.unpack(head)), size, limits)
             replies.write(REPLY.pack(status, len(payload)) + payload)
             replies.flush()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    numbers = [int(number) for number in sys.argv[1:]]
+    serve(numbers[0], Limits(*numbers[1:]))

@@ -11,7 +11,6 @@ from gen_dist.errors import UserError
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
 SIGNATURE_BYTES = 16
-FILE_BYTES_LIMIT = 400 << 20  # an uncompressed image of the largest size that is decoded
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _walk(listing: Listing) -> None:
             listing.rejected.append((relative or ".", error.strerror or "cannot be read"))
 
 
-def read_image_file(path: str | os.PathLike[str]) -> bytes:
+def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     """The bytes of a file that starts like an image of a format we decode. Raises NotAnImageError with the reason."""
     try:
         about = os.stat(path)
@@ -79,8 +78,8 @@ def read_image_file(path: str | os.PathLike[str]) -> bytes:
             raise NotAnImageError("not a regular file")
         if not about.st_size:
             raise NotAnImageError("empty file")
-        if about.st_size > FILE_BYTES_LIMIT:
-            raise NotAnImageError(f"{about.st_size >> 20} MiB, more than {FILE_BYTES_LIMIT >> 20}")
+        if about.st_size > most_bytes:
+            raise NotAnImageError(f"{about.st_size} bytes, more than {most_bytes}")
         with open(path, "rb") as file:
             start = file.read(SIGNATURE_BYTES)
             if not start.startswith(SIGNATURES) or (start.startswith(b"RIFF") and start[8:12] != b"WEBP"):

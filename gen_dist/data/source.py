@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gen_dist.config import DecodingSettings
 from gen_dist.data.bundled import SHEETS, Sheet, bundled_pack
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.listing import Listing, NotAnImageError, list_folder, read_image_file
@@ -20,7 +21,7 @@ BUNDLED = "bundled:"
 SECONDS_BETWEEN_REPORTS = 10.0
 
 
-def resolve_data(path: str, size: int, report: Callable[[str], None]) -> Path:
+def resolve_data(path: str, size: int, report: Callable[[str], None], decoding: DecodingSettings | None = None) -> Path:
     """The folder of the pack of `size` × `size` images that `path` stands for.
 
     `path` is a pack, a folder of images or `bundled:NAME`. A folder is prepared at its first use and when a file in it
@@ -33,14 +34,15 @@ def resolve_data(path: str, size: int, report: Callable[[str], None]) -> Path:
     folder = Path(os.path.expanduser(path))
     if _is_pack(folder):
         return _sized(path, folder, size)
+    decoding = decoding or DecodingSettings()
     listing = list_folder(folder, "data.path")
-    pack = _cached(listing, size)
+    pack = _cached(listing, size, decoding)
     try:
         pack.parent.mkdir(parents=True, exist_ok=True)
         with open(pack.with_suffix(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _usable(pack):
-                _prepare(listing, pack, size, report)
+                _prepare(listing, pack, size, decoding, report)
     except OSError as error:
         raise UserError(
             f"cache folder '{pack.parent}': cannot write to it: {error.strerror}; "
@@ -61,7 +63,7 @@ def locate_pack(path: str, pack: Path) -> Path:
     return pack
 
 
-def describe_data(path: str, size: int) -> str:
+def describe_data(path: str, size: int, decoding: DecodingSettings | None = None) -> str:
     """What `resolve_data` would find or do, in one line. Prepares nothing, but raises UserError for the same reasons,
     except for images that only turn out to be damaged when they are decoded.
     """
@@ -81,7 +83,7 @@ def describe_data(path: str, size: int) -> str:
     listing = list_folder(folder, "data.path")
     if not any(_looks_like_image(listing, name) for name in listing.files):
         raise UserError(f"data.path '{path}': none of its {len(listing)} files is an image; give a folder of images")
-    cached = _cached(listing, size)
+    cached = _cached(listing, size, decoding or DecodingSettings())
     what = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
     return f"{path}: folder of {len(listing)} files, {what}"
 
@@ -109,9 +111,9 @@ def _check_shape(path: str, shape: tuple[int, int, int], size: int) -> None:
         raise UserError(f"{what}; " + (f"set data.size={width}" if fits else "prepare it again from the images"))
 
 
-def _cached(listing: Listing, size: int) -> Path:
+def _cached(listing: Listing, size: int, decoding: DecodingSettings) -> Path:
     """Where the pack of such a folder belongs: another name when a file's name, length or date changes."""
-    digest = hashlib.sha256(f"{VERSION} {size} ".encode() + os.fsencode(listing.folder))
+    digest = hashlib.sha256(f"{VERSION} {size} {decoding!r} ".encode() + os.fsencode(listing.folder))
     for name in listing.files:
         try:
             about = os.stat(listing.folder / name)
@@ -130,7 +132,9 @@ def _usable(pack: Path) -> bool:
     return True
 
 
-def _prepare(listing: Listing, pack: Path, size: int, report: Callable[[str], None]) -> None:
+def _prepare(
+    listing: Listing, pack: Path, size: int, decoding: DecodingSettings, report: Callable[[str], None]
+) -> None:
     for leftover in (pack, *pack.parent.glob(f".{pack.name}.*.tmp")):  # damaged, or of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     folder, spoke = printable(str(listing.folder)), time.monotonic()
@@ -142,13 +146,13 @@ def _prepare(listing: Listing, pack: Path, size: int, report: Callable[[str], No
             spoke = time.monotonic()
             report(f"prepared {done} of {total} files")
 
-    done = prepare(listing.folder, pack, size, progress=progress)
+    done = prepare(listing.folder, pack, size, decoding=decoding, progress=progress)
     rejected = f", {len(done.rejected)} files rejected (listed in {META})" if done.rejected else ""
     report(f"prepared {done.images} images in {done.seconds:.1f} s{rejected}")
 
 
 def _looks_like_image(listing: Listing, name: str) -> bool:
     try:
-        return bool(read_image_file(listing.folder / name))
+        return bool(read_image_file(listing.folder / name, DecodingSettings().file_bytes))
     except NotAnImageError:
         return False

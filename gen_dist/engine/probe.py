@@ -13,6 +13,7 @@ from gen_dist.engine.engine import Engine
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.state import State, digest_tensor
 from gen_dist.engine.tree_reducer import TreeReducer
+from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
 
 
@@ -37,6 +38,7 @@ def probe_hash(config: RunConfig, channels: int) -> str:
     Raises:
         RunError: a gradient or loss was not finite.
     """
+    warm_up("training")
     torch.set_num_threads(config.train.threads)
     device = torch.device(config.train.device)
     objective = build_objective(config)

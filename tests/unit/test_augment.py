@@ -201,7 +201,7 @@ def test_no_images_wanted():
         ({"fill_mode": "mirror"}, "fill_mode: wants one of nearest, reflect, wrap, constant; got 'mirror'"),
         ({"fill_value": 256}, "fill_value: wants an integer in .*got 256"),
         ({"layout": "CHWN"}, "layout: wants one of NHWC, NCHW; got 'CHWN'"),
-        ({"scratch": make_scratch(4, 5, 3)}, "scratch.cells: wants"),
+        ({"scratch": make_scratch(4, 5, 3)}, r"scratch: wants one for \(4, 6, 3\); got one for \(4, 5, 3\)"),
     ],
 )
 def test_refused(changed, message):

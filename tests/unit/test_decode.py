@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageOps, features
 
 from gen_dist.data import decode
-from gen_dist.data.decode import RefusedError, reply_to, square
+from gen_dist.data.decode import RefusedError
+from gen_dist.kernels.limits import Limits
 
 
 def picture(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
@@ -24,17 +25,21 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+def square(data: bytes, size: int) -> Image.Image:
+    return decode.square(data, size, Limits())
+
+
 def naive(image: Image.Image, size: int) -> np.ndarray:
     """The same in the plainest words that Pillow has."""
     image = ImageOps.exif_transpose(image).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box))
 
 
 def reason(data: bytes) -> str:
-    status, text = reply_to(data, 16)
+    status, text = decode.reply_to(data, 16, Limits())
     assert status == 0
     return text.decode()
 
@@ -165,12 +170,33 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1)])
+@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1), (1, 65_501)])
 def test_bombs_are_refused_from_the_header(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as in the subprocess
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
-    with pytest.raises(RefusedError, match=f"{width}×{height} pixels, more than 100 million"):
+    with pytest.raises(
+        RefusedError, match=f"{width}×{height} pixels: (more than 100 million|a side of more than 65500)"
+    ):
         square(png_header(width, height), 16)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(file_bytes=100), "bytes: more than 100"),
+        (Limits(side=39), "40×30 pixels: a side of more than 39"),
+        (Limits(pixels=1199), "40×30 pixels: more than 0.001199 million"),
+        (Limits(scans=2), "[0-9]+ scans, more than 2"),
+    ],
+)
+def test_limits(limits: Limits, expected: str) -> None:
+    with pytest.raises(RefusedError, match=expected):
+        decode.square(encoded(picture(), "JPEG", progressive=True), 16, limits)
+
+
+def test_limit_of_inflated_bytes() -> None:
+    with pytest.raises(RefusedError, match="40×30 pixels: inflated, up to 9600 bytes"):
+        decode.square(encoded(picture(), "PNG"), 16, Limits(inflated_bytes=9599))
 
 
 def test_reasons_are_one_line_without_addresses() -> None:
@@ -194,7 +220,7 @@ def test_other_formats_are_not_even_tried() -> None:
     ],
 )
 def test_any_failure_is_a_reason(error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(data: bytes) -> Image.Image:
+    def fail(data: bytes, limits: Limits) -> Image.Image:
         raise error
 
     monkeypatch.setattr(decode, "_decode", fail)

@@ -58,7 +58,7 @@ def test_a_folder_of_loops_is_empty(tmp_path: Path) -> None:
 def test_signatures(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file"
     file.write_bytes(content)
-    assert read_image_file(file) == content
+    assert read_image_file(file, 1000) == content
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_not_an_image(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "file.png"
     file.write_bytes(content)
     with pytest.raises(NotAnImageError, match=reason):
-        read_image_file(file)
+        read_image_file(file, 1000)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -85,4 +85,4 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         (tmp_path / "x", "No such"),
     ):
         with pytest.raises(NotAnImageError, match=reason):
-            read_image_file(path)
+            read_image_file(path, 1000)

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gen_dist.config import DecodingSettings
+from gen_dist.data import decoder_process as module
 from gen_dist.data import listing
-from gen_dist.data import prepare as module
+from gen_dist.data.decoder_process import DecoderProcess
 from gen_dist.data.pack import Pack, PackWriter
-from gen_dist.data.prepare import Prepared, _Decoder, prepare
+from gen_dist.data.prepare import Prepared, prepare
 from gen_dist.errors import RunError, UserError
+from gen_dist.kernels.limits import Limits
+
+LIBRARIES = DecodingSettings(decoder="libraries")
 
 # A decoder that misbehaves for files that say so.
 DECODER = """
@@ -24,17 +29,17 @@ from gen_dist.data import decode
 
 real = decode._decode
 
-def decoded(data):
+def decoded(data, limits):
     if b"CRASH" in data:
         os.abort()
     if b"HANG" in data:
         time.sleep(60)
     if b"EAT" in data:
         bytearray(2 << 30)
-    return real(data)
+    return real(data, limits)
 
 decode._decode = decoded
-decode.serve(int(sys.argv[1]))
+decode.serve(int(sys.argv[1]), decode.Limits(*map(int, sys.argv[2:])))
 """
 
 
@@ -82,9 +87,9 @@ def put(folder: Path, *names: str | bytes) -> None:
             file.write(encoded(seed))
 
 
-def run(source: Path, workers: int = 1) -> tuple[Prepared, Pack]:
+def run(source: Path, workers: int = 1, decoding: DecodingSettings = LIBRARIES) -> tuple[Prepared, Pack]:
     out = source.parent / "pack"
-    done = prepare(source, out, 8, workers=workers)
+    done = prepare(source, out, 8, workers=workers, decoding=decoding)
     return done, Pack.open(out)
 
 
@@ -181,7 +186,7 @@ def test_unreadable_files_and_folders(source: Path, monkeypatch: pytest.MonkeyPa
 def test_huge_file_is_not_read(source: Path) -> None:
     put(source, "good.png", "huge.png")
     os.truncate(source / "huge.png", 500 << 20)  # sparse
-    assert run(source)[0].rejected == [("huge.png", "500 MiB, more than 400")]
+    assert run(source)[0].rejected == [("huge.png", "524288000 bytes, more than 419430400")]
 
 
 def test_same_bytes_for_any_number_of_workers(source: Path) -> None:
@@ -218,13 +223,13 @@ def test_a_file_that_crashes_the_decoder(source: Path, started: list[subprocess.
 
 @pytest.mark.usefixtures("misbehaving")
 def test_a_file_that_takes_too_long() -> None:
-    with _Decoder(8, seconds=1.5) as decoder:
+    with DecoderProcess(8, Limits(), seconds=1.5) as decoder:
         assert decoder.decode(encoded() + b"HANG") == "takes more than 1.5 seconds to decode"
         assert isinstance(decoder.decode(encoded()), np.ndarray)
 
 
 def test_a_killed_decoder_costs_no_image(started: list[subprocess.Popen]) -> None:
-    with _Decoder(8) as decoder:
+    with DecoderProcess(8, Limits()) as decoder:
         first = decoder.decode(encoded())
         started[0].kill()
         started[0].wait()
@@ -233,7 +238,7 @@ def test_a_killed_decoder_costs_no_image(started: list[subprocess.Popen]) -> Non
 
 
 def test_a_stopped_decoder_is_replaced(started: list[subprocess.Popen]) -> None:
-    with _Decoder(8, seconds=1.5) as decoder:
+    with DecoderProcess(8, Limits(), seconds=1.5) as decoder:
         decoder.decode(encoded())
         started[0].send_signal(signal.SIGSTOP)
         assert decoder.decode(encoded() + bytes(10 << 20)) == "takes more than 1.5 seconds to decode"

@@ -1,0 +1,120 @@
+"""Every kernel compiled before it is needed, once on a node: the first process compiles, the others wait and load."""
+
+import contextlib
+import fcntl
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from gen_dist.kernels import affine, augment, cifar, jpeg, permutation, philox, png, resize, tree
+from gen_dist.kernels.code_cache import cache_folder
+from gen_dist.kernels.limits import Limits
+
+_POSITIONS = np.zeros(1, np.int64)
+
+
+def warm_up(*parts: str) -> list[str]:
+    """Compile the kernels of these parts (all of them by default) that this node has not compiled yet.
+
+    A mark in `cache_folder()` says which parts are there, and a lock makes processes wait for the one that compiles.
+    Where there is no such folder every process compiles for itself. Returns the parts that were not there. Raises
+    ValueError for an unknown part.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(f"part '{part}': must be one of {', '.join(PARTS)}")
+    missing = [part for part in parts or PARTS if not _is_marked(part)]
+    if not missing:
+        return []
+    with _one_at_a_time():
+        done = [part for part in missing if not _is_marked(part)]  # another process may have done it meanwhile
+        for part in done:
+            for compile_some in PARTS[part]:
+                compile_some()
+            _mark(part)
+    return done
+
+
+def _draw() -> None:
+    numbers = np.empty((1, 4), np.float32)
+    philox.fill_uniform(numbers, 0, 0, _POSITIONS)
+    philox.fill_normal(numbers, 0, 0, _POSITIONS)
+    philox.philox4x32(*(np.uint64(0) for _ in range(6)))
+    permutation.permute(np.empty(1, np.int64), _POSITIONS, 1, 0, 0)
+
+
+def _sum() -> None:
+    for dtype in (np.float32, np.float64):
+        tree.sum_rows(np.zeros((2, 1), dtype), np.zeros((1, 2), np.int64))
+
+
+def _augment() -> None:
+    zeros, ones, image = np.zeros(1), np.ones(1), np.zeros((1, 8, 8, 3), np.uint8)
+    affine.matrices(zeros, zeros, zeros, zeros, ones, ones, 8, 8)
+    for dtype in (np.float32, np.uint8):
+        augment.augment(np.empty((1, 8, 8, 3), dtype), image, _POSITIONS, _POSITIONS)
+
+
+def _resize() -> None:
+    for filter in ("nearest", "lanczos"):
+        resize.resize(np.empty((8, 8, 3), np.uint8), np.zeros((16, 16, 3), np.uint8), filter=filter)
+
+
+def _jpeg() -> None:
+    grey = _grey_jpeg()
+    jpeg.read_header(grey)
+    jpeg.decode(grey)
+    for dtype in (np.float32, np.uint8):
+        jpeg.decode_resized(np.empty((8, 8, 3), dtype), grey)
+
+
+def _grey_jpeg() -> bytes:
+    """8 x 8 pixels, all grey: one bit says that the mean is 0 from grey, one that there is nothing else."""
+    one_code = bytes([1] + [0] * 15) + b"\0"  # a Huffman table with one code of one bit, for the symbol 0
+    segments = {
+        0xDB: bytes(1) + bytes([1] * 64),
+        0xC0: bytes([8, 0, 8, 0, 8, 1, 1, 0x11, 0]),
+        0xC4: b"\0" + one_code + b"\x10" + one_code,
+        0xDA: bytes([1, 1, 0, 0, 63, 0]),
+    }
+    parts = (bytes([0xFF, kind]) + (len(body) + 2).to_bytes(2, "big") + body for kind, body in segments.items())
+    return b"\xff\xd8" + b"".join(parts) + b"\x3f\xff\xd9"
+
+
+def _png() -> None:
+    chunks = png.Png(1, 1, 0, [memoryview(zlib.compress(bytes(2)))], b"", None, False)
+    png.decode_chunks(chunks, Limits())
+
+
+def _cifar() -> None:
+    cifar.read(bytes(3073), 10)
+
+
+PARTS: dict[str, tuple[Callable[[], None], ...]] = {
+    "training": (_draw, _sum, _augment),
+    "decoding": (_resize, _jpeg, _png, _cifar),
+}
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    folder = cache_folder()
+    if folder is None:
+        yield
+        return
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_marked(part: str) -> bool:
+    folder = cache_folder()
+    return folder is not None and (folder / f"{part}.warm").exists()
+
+
+def _mark(part: str) -> None:
+    folder = cache_folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            (folder / f"{part}.warm").touch()

@@ -1,0 +1,308 @@
+"""The JPEG decoder against its naive twin, libjpeg-turbo (simplejpeg) and Pillow; and what it refuses."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import simplejpeg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gen_dist.kernels import jpeg
+from gen_dist.kernels.jpeg import JpegHeader, decode, decode_batch, decode_resized, read_header
+from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
+from tests.naive import jpeg as naive
+
+FACTORS = {"4:4:4": (1, 1), "4:2:2": (2, 1), "4:2:0": (2, 2), "4:4:0": (1, 2)}
+SCRATCH = jpeg.make_scratch()
+
+
+def picture(width, height, seed=0, noise=12.0):
+    """Something like a photograph: smooth, with edges and some noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / rng.uniform(2, 20) + rng.uniform(0, 6)) * np.cos(y / rng.uniform(2, 20)) for _ in range(3)]
+    edges = ((x + 2 * y) // 17 % 2) * 60
+    return np.clip(128 + 70 * np.stack(waves, -1) + edges[..., None] + rng.normal(0, noise, (height, width, 3)), 0, 255)
+
+
+def encoded(width, height, sampling="4:2:0", quality=80, seed=0, **options):
+    pixels = picture(width, height, seed).astype(np.uint8)
+    if sampling == "4:4:0":
+        return simplejpeg.encode_jpeg(pixels, quality, "RGB", "440")
+    stored, image = io.BytesIO(), Image.fromarray(pixels)
+    if sampling == "grey":
+        image.convert("L").save(stored, "JPEG", quality=quality, **options)
+    else:
+        image.save(stored, "JPEG", quality=quality, subsampling=sampling, **options)
+    return stored.getvalue()
+
+
+def segment(marker, content):
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+WHOLE = encoded(40, 24, restart_marker_blocks=2)
+PLAIN = encoded(40, 24)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from([*FACTORS, "grey"]),
+    st.integers(10, 100),
+    st.integers(0, 5),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_full_size_is_that_of_libjpeg(width, height, sampling, quality, restart, optimize, seed):
+    options = {} if sampling == "4:4:0" else {"restart_marker_blocks": restart, "optimize": optimize}
+    data = encoded(width, height, sampling, quality, seed, **options)
+    colours = "GRAY" if sampling == "grey" else "RGB"
+    wanted = simplejpeg.decode_jpeg(data, colours, fastdct=False, fastupsample=False)
+    difference = np.abs(decode(data, scratch=SCRATCH).astype(int) - wanted)
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.5
+
+
+@pytest.mark.parametrize("sampling", [*FACTORS, "grey"])
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+def test_naive_twin(sampling, reduction):
+    """A grey output is the first plane, so the resized plane of the same size is the transform's own output."""
+    data = encoded(48, 32, sampling, 90)
+    plane = naive.reduce(naive.planes(data)[0][0], reduction)
+    out = np.empty((32 // reduction, 48 // reduction, 1), np.uint8)
+    decode_resized(out, data, reduce=reduction, scratch=SCRATCH)
+    difference = np.abs(np.clip(plane, 0, 255) - out[..., 0])
+    assert difference.max() <= 1
+    assert difference.mean() <= 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(48, 120),
+    st.integers(48, 120),
+    st.sampled_from([*FACTORS, "grey"]),
+    st.sampled_from(["bilinear", "bicubic"]),
+    st.tuples(st.floats(0, 0.4), st.floats(0, 0.4), st.floats(0.6, 1), st.floats(0.6, 1)),
+    st.integers(0, 2**32),
+)
+def test_resized_is_near_pillow_at_full_size(width, height, sampling, filter, part, seed):
+    data = encoded(width, height, sampling, 90, seed)
+    box = (part[0] * width, part[1] * height, part[2] * width, part[3] * height)
+    out = np.empty((20, 24, 3), np.uint8)
+    decode_resized(out, data, box=box, filter=filter, reduce=1, scratch=SCRATCH)
+    full = Image.open(io.BytesIO(data)).convert("RGB")
+    wanted = full.resize((24, 20), getattr(Image.Resampling, filter.upper()), box)
+    assert np.abs(np.asarray(wanted) - out.astype(float)).mean() < 3.0
+
+
+@pytest.mark.parametrize("sampling", [*FACTORS, "grey"])
+@pytest.mark.parametrize("reduction", [None, 1, 2, 4])
+def test_a_crop_is_that_of_the_whole(sampling, reduction):
+    """Decoding only the MCUs that a box needs changes nothing: a table of taps at scale 1 copies."""
+    data, factor = encoded(104, 96, sampling), reduction or 1
+    whole = np.empty((96 // factor, 104 // factor, 3), np.uint8)
+    decode_resized(whole, data, reduce=factor, scratch=SCRATCH)
+    out = np.empty((24 // factor, 32 // factor, 3), np.uint8)
+    decode_resized(out, data, box=(40, 48, 72, 72), reduce=reduction, scratch=SCRATCH)
+    inner = np.abs(whole[48 // factor :, 40 // factor :][: 24 // factor, : 32 // factor].astype(int) - out)
+    assert inner[1:-1, 1:-1].max() <= 1
+
+
+def test_a_batch_is_its_images_and_failures_are_zero():
+    files = [encoded(50, 40, s, 85, i) for i, s in enumerate([*FACTORS, "grey"])]
+    files[1:1] = [b"", files[0][:-20], encoded(50, 40, progressive=True)]
+    blob, offsets = np.frombuffer(b"".join(files), np.uint8), np.cumsum([0, *map(len, files)])
+    boxes = np.tile([1.5, 2.0, 41.0, 39.0], (8, 1))
+    boxes[6, 0] = np.nan
+    for dtype in (np.uint8, np.float32):
+        out, statuses = np.full((8, 16, 18, 3), 7, dtype), np.full(8, -1, np.int32)
+        decode_batch(out, blob, offsets, statuses, boxes=boxes, low=-1)
+        assert [bool(status) for status in statuses] == [False, True, True, True, False, False, True, False]
+        assert isinstance(jpeg.error_for(int(statuses[3])), UnsupportedError)
+        for i in range(8):
+            alone = np.zeros((16, 18, 3), dtype)
+            if statuses[i] == 0:
+                decode_resized(alone, files[i], box=tuple(boxes[i]), low=-1)
+            np.testing.assert_array_equal(out[i], alone)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_are_the_bytes_normalised(channels):
+    data = encoded(60, 60)
+    small, normalised = np.empty((20, 20, channels), np.uint8), np.empty((20, 20, channels), np.float32)
+    decode_resized(small, data)
+    decode_resized(normalised, data, low=-1, high=1)
+    np.testing.assert_array_equal(normalised, small / np.float32(255) * np.float32(2) + np.float32(-1))
+
+
+def test_nothing_is_written_beside_the_output():
+    data, memory = encoded(61, 47), np.full(3 * 17 * 13 + 128, 9, np.uint8)
+    out = memory[64:-64].reshape(13, 17, 3)
+    for reduction in (None, 1, 2, 4, 8):
+        decode_resized(out, data, box=(3.2, 5.1, 60.9, 46.3), reduce=reduction)
+        assert (memory[:64] == 9).all()
+        assert (memory[-64:] == 9).all()
+
+
+def test_header():
+    assert read_header(WHOLE) == JpegHeader(40, 24, 3, (2, 2), "YCbCr", 2)
+    assert read_header(encoded(7, 9, "grey")) == JpegHeader(7, 9, 1, (1, 1), "grey", 0)
+
+
+@pytest.mark.parametrize(
+    ("markers", "names", "colour"),
+    [
+        (b"", b"\1\2\3", "YCbCr"),
+        (b"", b"RGB", "RGB"),
+        (b"", b"abc", "YCbCr"),
+        (segment(0xEE, b"Adobe\0d\0\0\0\0\0"), b"\1\2\3", "RGB"),
+        (segment(0xEE, b"Adobe\0d\0\0\0\0\1"), b"RGB", "YCbCr"),
+        (segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), b"RGB", "YCbCr"),
+    ],
+)
+def test_colours_are_told_as_libjpeg_tells_them(markers, names, colour):
+    data = bytearray(encoded(16, 16, "4:4:4", keep_rgb=False))
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    for i, name in enumerate(names):
+        data[frame + 10 + 3 * i] = data[scan + 5 + 2 * i] = name
+    data[2:20] = markers + segment(0xFE, b"comment") + b"\xff\xff\xff"  # in place of the JFIF marker; fill bytes
+    assert read_header(data).colour == colour
+    np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def test_tables_are_not_taken_from_the_image_before():
+    first, second = encoded(40, 40, optimize=True), encoded(40, 40, seed=1, quality=30, optimize=True)
+    scratch = jpeg.make_scratch()
+    for data in (first, second, first):
+        np.testing.assert_array_equal(decode(data, scratch=scratch), decode(data))
+
+
+def changed(data, marker, place, value):
+    data = bytearray(data)
+    data[data.index(bytes([0xFF, marker])) + place] = value
+    return bytes(data)
+
+
+SCAN = PLAIN.index(b"\xff\xda")
+REFUSED = {
+    "nothing": (b"", DecodeError, "no JPEG"),
+    "no marker": (b"\xff\xd8\0" + PLAIN, DecodeError, "no JPEG"),
+    "header only": (PLAIN[:SCAN], DecodeError, "within its header"),
+    "cut in a segment": (PLAIN[:100], DecodeError, "within its header"),
+    "cut in the data": (PLAIN[:-30], DecodeError, "too early"),
+    "end in the data": (PLAIN[:-30] + b"\xff\xd9", DecodeError, "too early"),
+    "no end": (PLAIN[:-2], DecodeError, "no end marker"),
+    "half an end": (PLAIN[:-1], DecodeError, "no end marker"),
+    "end at once": (b"\xff\xd8\xff\xd9", DecodeError, "without an image"),
+    "no frame": (b"\xff\xd8" + PLAIN[SCAN:], DecodeError, "without a frame"),
+    "two frames": (PLAIN[:SCAN] + PLAIN[PLAIN.index(b"\xff\xc0") :], DecodeError, "second"),
+    "another scan": (PLAIN[:-2] + PLAIN[SCAN:], DecodeError, "does not fit"),
+    "another image": (PLAIN[:-2] + PLAIN, DecodeError, "a marker"),
+    "no width": (changed(changed(PLAIN, 0xC0, 7, 0), 0xC0, 8, 0), DecodeError, "no pixels"),
+    "no factor": (changed(PLAIN, 0xC0, 11, 0x02), DecodeError, "contradicts"),
+    "short frame": (changed(PLAIN, 0xC0, 9, 4), DecodeError, "length"),
+    "length of one": (changed(PLAIN, 0xDB, 3, 1), DecodeError, "length"),
+    "other component": (changed(PLAIN, 0xDA, 5, 77), DecodeError, "does not fit"),
+    "table 9": (changed(PLAIN, 0xDA, 6, 0x99), DecodeError, "does not fit"),
+    "quantisation table 3": (changed(PLAIN, 0xC0, 12, 3), DecodeError, "quantisation"),
+    "quantisation table 7": (changed(PLAIN, 0xDB, 4, 7), DecodeError, "quantisation"),
+    "too many codes": (changed(PLAIN, 0xC4, 5, 3), DecodeError, "Huffman"),
+    "restart out of order": (WHOLE.replace(b"\xff\xd1", b"\xff\xd2"), DecodeError, "restart"),
+    "restart missing": (WHOLE.replace(b"\xff\xd1", b""), DecodeError, "JPEG"),
+    "progressive": (encoded(16, 16, progressive=True), UnsupportedError, "progressive"),
+    "arithmetic": (changed(PLAIN, 0xC0, 1, 0xC9), UnsupportedError, "arithmetic"),
+    "12 bits": (changed(PLAIN, 0xC0, 4, 12), UnsupportedError, "8 bits"),
+    "sampling": (changed(PLAIN, 0xC0, 11, 0x41), UnsupportedError, "sampling"),
+    "part of the components": (
+        PLAIN[:SCAN] + segment(0xDA, b"\1\1\0\0\x3f\0") + PLAIN[SCAN + 14 :],
+        UnsupportedError,
+        "several scans",
+    ),
+    "no Huffman tables": (PLAIN.replace(b"\xff\xc4", b"\xff\xe5"), UnsupportedError, "Huffman"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    data, error, words = REFUSED[case]
+    for call in (decode, lambda data: decode_resized(np.empty((8, 8, 3), np.uint8), data)):
+        with pytest.raises(error, match=words):
+            call(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [PLAIN + b"behind", PLAIN[:-2] + b"ab" * 20, PLAIN[:-2] + b"\xff\xd0\xff\xfe\0\4ab\xff\xff\xd9"],
+    ids=["bytes behind the end", "bytes in place of the end", "a comment before the end"],
+)
+def test_what_pillow_shows_whole_is_taken(data):
+    np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.parametrize("limits", [Limits(pixels=959), Limits(side=39), Limits(file_bytes=len(PLAIN) - 1)])
+def test_limits(limits):
+    assert decode(PLAIN, Limits(960, 40, len(PLAIN))).shape == (24, 40, 3)
+    for call in (read_header, decode):
+        with pytest.raises(DecodeError, match="more than"):
+            call(PLAIN, limits)
+    with pytest.raises(DecodeError, match="limit"):
+        decode_resized(np.empty((8, 8, 3), np.uint8), PLAIN, limits=limits)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from([PLAIN, WHOLE]), st.integers(0, 2**32), st.integers(1, 4), st.booleans())
+def test_damage_is_survived(data, seed, changes, cut):
+    rng, data = np.random.default_rng(seed), bytearray(data)
+    for _ in range(changes):
+        data[rng.integers(2, len(data))] = rng.integers(256)
+    if cut:
+        del data[rng.integers(len(data)) :]
+    out, statuses = np.full((1, 8, 8, 3), 7, np.uint8), np.full(1, -1, np.int32)
+    blob, limits = np.frombuffer(data, np.uint8), Limits(pixels=10**6)
+    decode_batch(out, blob, np.array([0, blob.size]), statuses, limits=limits, scratch=SCRATCH)
+    if statuses[0]:
+        assert not out.any()
+        with pytest.raises(type(jpeg.error_for(int(statuses[0])))):
+            decode(data, limits, SCRATCH)
+    else:
+        assert decode(data, limits, SCRATCH).shape[2] in (1, 3)
+
+
+ARGUMENTS = {
+    "out": [
+        np.empty((1, 8, 8, 3), np.int16),
+        np.empty((1, 8, 8, 2), np.uint8),
+        np.empty((1, 8, 16, 3))[:, :, ::2],
+        None,
+    ],
+    "blob": [np.empty(9, np.int8), b"bytes"],
+    "offsets": [np.array([0]), np.array([0, 10**6]), np.array([-1, 3]), np.array([2, 1]), np.zeros(2, np.int32)],
+    "statuses": [np.zeros(2, np.int32), np.zeros(1)],
+    "boxes": [np.zeros((2, 4)), [[0, 0, 1, 1]]],
+    "filter": ["cubic"],
+    "reduce": [3],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ARGUMENTS.items() for value in values])
+def test_wrong_arguments(name, value):
+    good = {
+        "out": np.empty((1, 8, 8, 3), np.uint8),
+        "blob": np.frombuffer(PLAIN, np.uint8),
+        "offsets": np.array([0, len(PLAIN)]),
+        "statuses": np.empty(1, np.int32),
+    }
+    decode_batch(**good)
+    with pytest.raises(ValueError, match=f"{name}: wants"):
+        decode_batch(**good | {name: value})
+
+
+@pytest.mark.parametrize("box", [(0, 0, 41, 24), (-1, 0, 8, 8), (8, 0, 8, 8), (9, 0, 8, 8), (0, 0, 8, float("nan"))])
+def test_bad_boxes(box):
+    with pytest.raises(DecodeError, match="box"):
+        decode_resized(np.empty((8, 8, 3), np.uint8), PLAIN, box=box)
