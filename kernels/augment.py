@@ -10,7 +10,7 @@ import numpy as np
 
 from gen_dist.kernels.affine import FARTHEST, FILL_MODES, locate
 from gen_dist.kernels.borrow import borrowed
-from gen_dist.kernels.checks import check_array
+from gen_dist.kernels.checks import check_array, check_numbers
 from gen_dist.kernels.color import adjust
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.rows import BYTES, NCHW, NHWC, cut, finish, reverse, widen
@@ -96,13 +96,13 @@ def augment(
     check_array("rows", rows, np.int64, (m,))
     if m == 0:
         return
-    _check_range("indices", indices, 0, len(images))
-    _check_range("rows", rows, 0, len(out))
+    check_numbers("indices", indices, len(images))
+    check_numbers("rows", rows, len(out))
     if crops is None:
         check_array("images, uncropped", images, np.uint8, (None, height, width, channels))
     else:
         check_array("crops", crops, np.int64, (m, 2))
-        _check_range("crops", crops, -(2**30), 2**30)
+        check_numbers("crops", crops, 2**30, -(2**30))
     if min(images.shape) < 1 or out.size < 1:
         raise ValueError(f"wants pixels; got images of {images.shape} and out of {out.shape}")
     if flips is not None:
@@ -160,12 +160,6 @@ def _check_out(out: Any, layout: str) -> tuple[int, tuple[int, int, int]]:
     if height * width * channels >= 2**31 - 4:
         raise ValueError(f"out: wants images of fewer than 2**31 values; got {height} × {width} × {channels}")
     return kind, (height, width, channels)
-
-
-def _check_range(name: str, values: np.ndarray, low: int, end: int) -> None:
-    smallest, largest = values.min(), values.max()
-    if smallest < low or largest >= end:
-        raise ValueError(f"{name}: wants integers in [{low}, {end}); got {smallest} to {largest}")
 
 
 def _check_reach(matrices: np.ndarray, height: int, width: int) -> None:

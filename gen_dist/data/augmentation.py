@@ -50,8 +50,8 @@ class Changes(NamedTuple):
 
 
 # Which number of a position's draws decides what. New changes come after these, so that old runs stay as they were.
-_HORIZONTAL, _VERTICAL = 0, 1
-_CROP_ROW, _CROP_COLUMN = 2, 3
+_FLIPS = slice(0, 2)  # horizontal, vertical
+_CROPS = slice(2, 4)  # row, column
 _ROTATION, _ROW_SHIFT, _COLUMN_SHIFT, _SHEAR, _ZOOM_ROWS, _ZOOM_COLUMNS = range(4, 10)
 _COLORS = slice(10, 13)
 _NUMBERS = 13
@@ -82,13 +82,13 @@ class Augmentation:
         if not (padding := self._settings.crop_padding):
             return None
         # In float64, where the product of a 24-bit fraction is exact: the last place is never reached by rounding.
-        chosen = numbers[:, [_CROP_ROW, _CROP_COLUMN]].astype(np.float64) * (2 * padding + 1)
-        return np.floor(chosen).astype(np.int64) - padding
+        chosen = numbers[:, _CROPS].astype(np.float64) * (2 * padding + 1)
+        return np.ascontiguousarray(np.floor(chosen).astype(np.int64) - padding)
 
     def _flips(self, numbers: np.ndarray) -> np.ndarray | None:
         if not self._flipped.any():
             return None
-        return np.ascontiguousarray((numbers[:, [_HORIZONTAL, _VERTICAL]] < 0.5) & self._flipped)
+        return np.ascontiguousarray((numbers[:, _FLIPS] < 0.5) & self._flipped)
 
     def _matrices(self, numbers: np.ndarray) -> np.ndarray | None:
         if not self._moved:
@@ -108,4 +108,4 @@ class Augmentation:
     def _colors(self, numbers: np.ndarray) -> np.ndarray | None:
         if not self._spans.any():
             return None
-        return 1 + (numbers[:, _COLORS] * 2 - 1) * self._spans
+        return np.ascontiguousarray(1 + (numbers[:, _COLORS] * 2 - 1) * self._spans)

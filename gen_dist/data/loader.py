@@ -3,6 +3,7 @@
 Shapes: n samples of a microbatch, C channels, H rows, W columns.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from gen_dist.data.augmentation import Augment
 from gen_dist.data.gathering import Gatherer, Images
 from gen_dist.data.stream import Batching
 
-CHUNK_BYTES = 2 << 20  # what one thread fills before it asks for more: enough that the asking costs nothing
+CHUNK_BYTES = 4 << 20  # what one thread fills before it asks for more: enough that the asking costs nothing
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Loader:
         self._shape = (batching.microbatch_size, *pack.shape)
         self._source = Gatherer(pack, seed, augment, pixel_range)
         self.stream = self._source.stream
-        self._per_chunk = max(1, CHUNK_BYTES // (4 * math.prod(pack.shape)))  # images
+        self._chunks = _equal_parts(batching.microbatch_size, CHUNK_BYTES // (4 * math.prod(pack.shape)))
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gen-dist-loader")
         self._tasks: dict[_Key, _Task] = {}
         self._held: list[tuple[int, torch.Tensor]] = []  # (step, buffer), with the consumer
@@ -155,8 +156,7 @@ class Loader:
         def fill(chunk: slice) -> None:
             samples[chunk] = self._source.read(positions[chunk], pixels[chunk])
 
-        starts = range(0, len(positions), self._per_chunk)
-        chunks = [self._executor.submit(fill, slice(start, start + self._per_chunk)) for start in starts]
+        chunks = [self._executor.submit(fill, chunk) for chunk in self._chunks]
         return _Task(Microbatch(key.microbatch, positions, samples, buffer.permute(0, 3, 1, 2)), buffer, chunks)
 
     def _buffer(self) -> torch.Tensor:
@@ -166,3 +166,10 @@ class Loader:
         # Memory from torch is aligned alike in every process; from NumPy it may not be, and results of torch's
         # operations may depend on that.
         return self._free.pop() if self._free else torch.empty(self._shape)
+
+
+def _equal_parts(count: int, most: int) -> list[slice]:
+    """[0, count) in as few parts as there can be of at most `most` (or one), their sizes equal up to one."""
+    parts = -(-count // max(1, most))
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(edges)]

@@ -30,12 +30,18 @@ class Stream:
         if positions.size and positions.min() < 0:
             raise ValueError(f"position {positions.min()}: must not be negative")
         passes, within = np.divmod(positions, self.n)
+        if not positions.size or passes.min() == passes.max():  # nearly always
+            return self._permuted(within, int(passes[0]) if positions.size else 0)
         samples = np.empty_like(within)
         for number in np.unique(passes):
             chosen = passes == number
-            images = np.empty(np.count_nonzero(chosen), np.int64)
-            permute(images, within[chosen], self.n, *subkey(self.seed, "permutation", step=int(number)))
-            samples[chosen] = images
+            samples[chosen] = self._permuted(within[chosen], int(number))
+        return samples
+
+    def _permuted(self, within: np.ndarray, number: int) -> np.ndarray:
+        """Samples at places of one pass."""
+        samples = np.empty(len(within), np.int64)
+        permute(samples, within, self.n, *subkey(self.seed, "permutation", step=number))
         return samples
 
 
