@@ -50,14 +50,14 @@ class JpegHeader:
     restart_interval: int
 
 
-def read_header(data: Bytes, limits: Limits | None = None) -> JpegHeader:
-    """Read a JPEG up to its scan.
+def read_header(data: Bytes, limits: Limits | None = None, scratch: Scratch | None = None) -> JpegHeader:
+    """Read a JPEG up to its scan. `scratch`: from `make_scratch`, for one thread at a time; made anew if None.
 
     Raises:
         DecodeError: it is damaged, or over the limits.
         UnsupportedError: it is of a kind that is not read here.
     """
-    record = _parse(_bytes(data), limits or Limits(), make_scratch())
+    record = _parse(_bytes(data), limits or Limits(), scratch or make_scratch())
     return JpegHeader(
         width=int(record[header.WIDTH]),
         height=int(record[header.HEIGHT]),
@@ -194,9 +194,8 @@ def _parse(data: np.ndarray, limits: Limits, scratch: Scratch) -> np.ndarray:
     """The record of a header. Raises DecodeError or UnsupportedError."""
     limits.check_bytes(data.size)
     record = scratch.record
-    fault = header.parse(
-        record, scratch.quantisations, scratch.specifications, data, limits.file_bytes, limits.side, limits.pixels
-    )
+    bounds = limits.file_bytes, limits.side, limits.pixels
+    fault = header.parse(record, scratch.quantisations, scratch.specifications, data, bounds)
     if fault in (status.TOO_LONG_A_SIDE, status.TOO_MANY_PIXELS):
         limits.check_size(int(record[header.WIDTH]), int(record[header.HEIGHT]))
     check_status(fault)

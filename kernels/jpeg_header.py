@@ -37,9 +37,7 @@ def parse(
     quantisations: np.ndarray,
     specifications: np.ndarray,
     data: np.ndarray,
-    most_bytes: Integer,
-    most_side: Integer,
-    most_pixels: Integer,
+    limits: tuple[int, int, int],
 ) -> Integer:
     """Read the header of a JPEG up to its first scan; a status.
 
@@ -48,16 +46,16 @@ def parse(
         quantisations: int32, 4 x 64 in zigzag order; written.
         specifications: uint8, 8 x SPECIFICATION; written.
         data: uint8, the file.
-        most_bytes, most_side, most_pixels: the limits.
+        limits: bytes, side, pixels.
     """
     record[:] = 0
     specifications[:, GIVEN] = 0
     size = data.size
-    if size > most_bytes:
+    if size > limits[0]:
         return status.TOO_MANY_BYTES
     if size < 3 or data[0] != 0xFF or data[1] != _SOI or data[2] != 0xFF:
         return status.NO_JPEG
-    return _segments(record, quantisations, specifications, data, 2, most_side, most_pixels, False)
+    return _segments(record, quantisations, specifications, data, 2, limits, False)
 
 
 @kernel(fastmath=False)
@@ -68,7 +66,7 @@ def parse_rest(
 
     libjpeg refuses a file for what is wrong there, but not for its being cut off, and so do we.
     """
-    return _segments(record, quantisations, specifications, data, at, 0, 0, True)
+    return _segments(record, quantisations, specifications, data, at, (0, 0, 0), True)
 
 
 @kernel(fastmath=False)
@@ -78,8 +76,7 @@ def _segments(
     specifications: np.ndarray,
     data: np.ndarray,
     at: Integer,
-    most_side: Integer,
-    most_pixels: Integer,
+    limits: tuple[int, int, int],
     decoded: bool,
 ) -> Integer:
     size = data.size
@@ -121,7 +118,7 @@ def _segments(
         if marker in (_SOF0, _SOF1):
             if record[WIDTH] != 0:
                 return status.SECOND_FRAME
-            fault = _frame(record, data[at:end], most_side, most_pixels)
+            fault = _frame(record, data[at:end], limits)
         elif marker == _DHT:
             fault = _huffman_tables(specifications, data[at:end])
         elif marker == _DQT:
@@ -130,8 +127,7 @@ def _segments(
         elif marker == _DRI:
             if length != 4:
                 return status.BAD_LENGTH
-            if not decoded:
-                record[RESTART] = _word(data, at)
+            record[RESTART] = _word(data, at)
         elif marker == _APP0:
             jfif = jfif or bool(length >= 16 and _begins(data, at, 0x4A, 0x46, 0x49, 0x46, 0))
         elif marker == _APP14 and length >= 14 and _begins(data, at, 0x41, 0x64, 0x6F, 0x62, 0x65):
@@ -170,10 +166,8 @@ def _begins(data: np.ndarray, at: Integer, a: Integer, b: Integer, c: Integer, d
 def _kind(marker: Integer) -> Integer:
     """OK if a segment of this kind may stand in the header of a JPEG that we read."""
     if _SOF0 <= marker <= _SOF15 and marker != _DHT and marker != _DAC:
-        if marker <= _SOF1:
-            return status.OK
-        if marker == _JPG:
-            return status.BAD_MARKER
+        if marker <= _SOF1 or marker == _JPG:
+            return status.OK if marker <= _SOF1 else status.BAD_MARKER
         if marker == 0xC2:
             return status.PROGRESSIVE
         if marker == 0xC3:
@@ -187,7 +181,7 @@ def _kind(marker: Integer) -> Integer:
 
 
 @kernel(fastmath=False)
-def _frame(record: np.ndarray, segment: np.ndarray, most_side: Integer, most_pixels: Integer) -> Integer:
+def _frame(record: np.ndarray, segment: np.ndarray, limits: tuple[int, int, int]) -> Integer:
     """Read what follows a frame header's length."""
     if segment.size < 6:
         return status.BAD_LENGTH
@@ -197,9 +191,9 @@ def _frame(record: np.ndarray, segment: np.ndarray, most_side: Integer, most_pix
     if height < 1 or width < 1 or components < 1:
         return status.EMPTY
     record[WIDTH], record[HEIGHT], record[COMPONENTS] = width, height, components
-    if width > most_side or height > most_side:
+    if width > limits[1] or height > limits[1]:
         return status.TOO_LONG_A_SIDE
-    if width * height > most_pixels:
+    if width * height > limits[2]:
         return status.TOO_MANY_PIXELS
     for c in range(components):
         factors = np.int64(segment[7 + 3 * c])
@@ -303,6 +297,5 @@ def _colour(record: np.ndarray, jfif: bool, adobe: Integer) -> Integer:
         return YCBCR
     if adobe >= 0:
         return RGB if adobe == 0 else YCBCR
-    first, step = COMPONENT + ID, FIELDS
-    named = record[first] == 0x52 and record[first + step] == 0x47 and record[first + 2 * step] == 0x42
-    return RGB if named else YCBCR
+    names = record[COMPONENT + ID :: FIELDS]
+    return RGB if names[0] == 0x52 and names[1] == 0x47 and names[2] == 0x42 else YCBCR

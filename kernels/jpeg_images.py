@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from gen_dist.kernels import huffman, taps, ycc
+from gen_dist.kernels import jpeg_geometry as geometry
 from gen_dist.kernels import jpeg_header as header
 from gen_dist.kernels import jpeg_planes as planes
 from gen_dist.kernels import jpeg_status as status
@@ -21,9 +22,9 @@ _IN, _OUT, _FROM, _TO, _FILTER, _ORIGIN, _KEY = range(7)
 def decode_whole(out: np.ndarray, data: np.ndarray, s: Scratch) -> Integer:
     """Decode to full size; a status. `s` holds the header of `data`. `out`: uint8, height × width × components."""
     record, layout = s.record, s.layout
-    planes.lay_planes(layout, record, 8)
-    across, down = planes.mcu_counts(record)
-    samples = np.empty(planes.keep_mcus(layout, record, 0, across, 0, down), np.uint8)
+    geometry.lay_planes(layout, record, 8)
+    across, down = geometry.mcu_counts(record)
+    samples = np.empty(geometry.keep_mcus(layout, record, 0, across, 0, down), np.uint8)
     clean = np.empty(data.size - record[header.DATA] + huffman.PADDING, np.uint8)
     fault = planes.decode_planes(samples, clean, data, s, 0, across, 0, down)
     if fault != status.OK:
@@ -31,7 +32,7 @@ def decode_whole(out: np.ndarray, data: np.ndarray, s: Scratch) -> Integer:
     height, width, components = out.shape
     if components == 1:
         for y in range(height):
-            out[y, :, 0] = samples[y * layout[0, planes.STRIDE] :][:width]
+            out[y, :, 0] = samples[y * layout[0, geometry.STRIDE] :][:width]
         return status.OK
     rows = np.empty((3, width), np.uint8)
     for y in range(height):
@@ -56,11 +57,11 @@ def _full_row(
     component: Integer,
 ) -> None:
     """Row y of a component at full size."""
-    width, height, stride = layout[planes.PLANE_WIDTH], layout[planes.PLANE_HEIGHT], layout[planes.STRIDE]
+    width, height, stride = layout[geometry.PLANE_WIDTH], layout[geometry.PLANE_HEIGHT], layout[geometry.STRIDE]
     doubled, weighted = component > 0 and across == 2, component > 0 and down == 2
     near = y >> 1 if weighted else y
     far = min(max(near - 1 + 2 * (y & 1), 0), height - 1) if weighted else near
-    first, second = layout[planes.START] + near * stride, layout[planes.START] + far * stride
+    first, second = layout[geometry.START] + near * stride, layout[geometry.START] + far * stride
     near_row, far_row = samples[first : first + width], samples[second : second + width]
     ycc.widen_row(row, near_row, far_row, doubled, weighted, 1 + (y & 1))
 
@@ -103,15 +104,15 @@ def decode_chunk(
     pixels = np.empty(height * width * channels, np.uint8)
     for i in range(count):
         data = blob[offsets[i] : offsets[i + 1]]
-        fault = header.parse(s.record, s.quantisations, s.specifications, data, limits[0], limits[1], limits[2])
+        fault = header.parse(s.record, s.quantisations, s.specifications, data, limits)
         if fault == status.OK:
             box = boxes[i] if boxes.shape[0] else np.array([0.0, 0.0, s.record[header.WIDTH], s.record[header.HEIGHT]])
             fault = _check_box(box, s.record)
             if fault == status.OK:
-                planes.lay_planes(s.layout, s.record, _block(box, width, height, reduction))
+                geometry.lay_planes(s.layout, s.record, _block(box, width, height, reduction))
                 tables = _fill_tables(tables, keys, s, box, width, height, code)
                 left, right, top, bottom = _needed(tables, keys, s)
-                wanted = planes.keep_mcus(s.layout, s.record, left, right, top, bottom)
+                wanted = geometry.keep_mcus(s.layout, s.record, left, right, top, bottom)
                 if samples.size < wanted:
                     samples = np.empty(wanted, np.uint8)
                 fault = planes.decode_planes(samples, clean, data, s, left, right, top, bottom)
@@ -167,8 +168,8 @@ def _fill_tables(
         place = header.COMPONENT + c * header.FIELDS
         factor = record[place + header.DOWN_FACTOR] if vertical else record[place + header.ACROSS_FACTOR]
         most = record[header.DOWN] if vertical else record[header.ACROSS]
-        scale = layout[c, planes.BLOCK] * factor / (8.0 * most)
-        wants[t, _IN] = layout[c, planes.PLANE_HEIGHT] if vertical else layout[c, planes.PLANE_WIDTH]
+        scale = layout[c, geometry.BLOCK] * factor / (8.0 * most)
+        wants[t, _IN] = layout[c, geometry.PLANE_HEIGHT] if vertical else layout[c, geometry.PLANE_WIDTH]
         wants[t, _OUT] = height if vertical else width
         wants[t, _FROM], wants[t, _TO] = box[vertical] * scale, box[2 + vertical] * scale
         wants[t, _FILTER] = code
@@ -193,12 +194,12 @@ def _fill_tables(
 @kernel(fastmath=False)
 def _needed(tables: np.ndarray, keys: np.ndarray, s: Scratch) -> tuple[Integer, Integer, Integer, Integer]:
     """The columns and rows of MCUs, half open, from which the taps read."""
-    across, down = planes.mcu_counts(s.record)
+    across, down = geometry.mcu_counts(s.record)
     left, right, top, bottom = across, 0, down, 0
     for c in range(1 if s.record[header.COMPONENTS] == 1 else 2):
         place = header.COMPONENT + c * header.FIELDS
-        wide = s.record[place + header.ACROSS_FACTOR] * s.layout[c, planes.BLOCK]
-        high = s.record[place + header.DOWN_FACTOR] * s.layout[c, planes.BLOCK]
+        wide = s.record[place + header.ACROSS_FACTOR] * s.layout[c, geometry.BLOCK]
+        high = s.record[place + header.DOWN_FACTOR] * s.layout[c, geometry.BLOCK]
         columns, rows = tables[2 * c], tables[2 * c + 1]
         x, y = int(keys[2 * c, _ORIGIN]), int(keys[2 * c + 1, _ORIGIN])
         left, right = min(left, (columns[taps.LOW] + x) // wide), max(right, (columns[taps.HIGH] + x - 1) // wide + 1)
@@ -220,12 +221,12 @@ def _resize_plane(
     """Resize a component's kept samples to `out` (uint8, flat); `room`, or larger."""
     layout, kind = s.layout[component], 2 * min(component, 1)
     columns, rows = tables[kind], tables[kind + 1]
-    _count_from(columns, keys[kind], layout[planes.LEFT])
-    _count_from(rows, keys[kind + 1], layout[planes.TOP])
+    _count_from(columns, keys[kind], layout[geometry.LEFT])
+    _count_from(rows, keys[kind + 1], layout[geometry.TOP])
     wanted = resample_scratch(1, columns[taps.HIGH] - columns[taps.LOW], rows[taps.HIGH] - rows[taps.LOW], width)
     if room.size < wanted:
         room = np.empty(wanted, np.uint8)
-    resample(out, 0, width, samples, layout[planes.START], layout[planes.STRIDE], 1, columns, rows, room)
+    resample(out, 0, width, samples, layout[geometry.START], layout[geometry.STRIDE], 1, columns, rows, room)
     return room
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gen_dist.kernels import huffman, idct
+from gen_dist.kernels import jpeg_geometry as geometry
 from gen_dist.kernels import jpeg_header as header
 from gen_dist.kernels import jpeg_status as status
 from gen_dist.kernels.jit import kernel
@@ -18,10 +19,6 @@ _UNWANTED = 4 * idct.BLOCK_ROWS
 
 # Pillow wants an end marker only if libjpeg, which reads so many bytes ahead, would run out of data without it.
 _READ_AHEAD = 8
-
-# Fields of a layout (int64), one row a component: pixels a side that a block becomes; the plane's size; where in the
-# samples it is and how far its rows lie apart, in bytes; which of its pixels comes first there, and how many are there.
-BLOCK, PLANE_WIDTH, PLANE_HEIGHT, START, STRIDE, LEFT, TOP, KEPT_WIDTH, KEPT_HEIGHT, LAYOUT = range(10)
 
 # What libjpeg's zigzag order makes of coefficient k: its row times 8, plus its column.
 _ZIGZAG = np.array(
@@ -66,7 +63,7 @@ def make_scratch() -> Scratch:
         scales=np.zeros(3 * 64, np.uint64),
         state=np.zeros(huffman.STATE, np.uint64),
         predictions=np.zeros(3, np.int64),
-        layout=np.zeros((3, LAYOUT), np.int64),
+        layout=np.zeros((3, geometry.LAYOUT), np.int64),
     )
 
 
@@ -76,67 +73,6 @@ def _on_cache_lines(count: Integer, dtype: type[np.generic]) -> np.ndarray:
     room = np.zeros(size + 63, np.uint8)
     start = -room.ctypes.data % 64
     return room[start : start + size].view(dtype)
-
-
-@kernel(fastmath=False)
-def lay_planes(layout: np.ndarray, record: np.ndarray, block: Integer) -> None:
-    """Choose what a block of each component becomes, where one of the finest component becomes block × block pixels.
-
-    As libjpeg does: a component with fewer samples is reduced less, as far as that makes up for it in both directions.
-    """
-    for c in range(record[header.COMPONENTS]):
-        place = header.COMPONENT + c * header.FIELDS
-        across, down = record[place + header.ACROSS_FACTOR], record[place + header.DOWN_FACTOR]
-        side = block
-        while (
-            side < 8
-            and block * record[header.ACROSS] >= 2 * side * across
-            and (block * record[header.DOWN] >= 2 * side * down)
-        ):
-            side *= 2
-        layout[c, BLOCK] = side
-        layout[c, PLANE_WIDTH] = _part(record[header.WIDTH] * across * side, record[header.ACROSS] * 8)
-        layout[c, PLANE_HEIGHT] = _part(record[header.HEIGHT] * down * side, record[header.DOWN] * 8)
-
-
-@kernel(fastmath=False)
-def _part(number: Integer, divisor: Integer) -> Integer:
-    return (number + divisor - 1) // divisor
-
-
-@kernel(fastmath=False)
-def keep_mcus(
-    layout: np.ndarray, record: np.ndarray, left: Integer, right: Integer, top: Integer, bottom: Integer
-) -> Integer:
-    """Lay out the samples of the MCUs in columns [left, right) and rows [top, bottom): how many bytes they take."""
-    total = 0
-    for c in range(record[header.COMPONENTS]):
-        place = header.COMPONENT + c * header.FIELDS
-        wide = record[place + header.ACROSS_FACTOR] * layout[c, BLOCK]
-        high = record[place + header.DOWN_FACTOR] * layout[c, BLOCK]
-        layout[c, START] = total
-        blocks = (right - left) * record[place + header.ACROSS_FACTOR]
-        layout[c, STRIDE] = _whole_vectors(blocks) * layout[c, BLOCK]
-        layout[c, LEFT], layout[c, TOP] = left * wide, top * high
-        layout[c, KEPT_WIDTH] = min((right - left) * wide, layout[c, PLANE_WIDTH] - left * wide)
-        layout[c, KEPT_HEIGHT] = min((bottom - top) * high, layout[c, PLANE_HEIGHT] - top * high)
-        total += layout[c, STRIDE] * (bottom - top) * high
-    return total
-
-
-@kernel(fastmath=False)
-def _whole_vectors(blocks: Integer) -> Integer:
-    """How many blocks are transformed where `blocks` are wanted: whole vectors, as a loop's remainder takes longer."""
-    return (blocks + 7) & ~7
-
-
-@kernel(fastmath=False)
-def mcu_counts(record: np.ndarray) -> tuple[Integer, Integer]:
-    """How many MCUs the image has across and down."""
-    return (
-        _part(record[header.WIDTH], 8 * record[header.ACROSS]),
-        _part(record[header.HEIGHT], 8 * record[header.DOWN]),
-    )
 
 
 @kernel(fastmath=False)
@@ -153,16 +89,16 @@ def decode_planes(
     """Decode the scan; a status. The samples are worth something only if it is OK.
 
     Args:
-        samples: uint8, as many as `keep_mcus` said for these columns and rows of MCUs.
+        samples: uint8, as many as `geometry.keep_mcus` said for these columns and rows of MCUs.
         clean: uint8, as many as the rest of the file from the scan on, and huffman.PADDING.
         data: uint8, the file.
         s: with record, tables and layout filled.
     """
     record, coefficients = s.record, s.coefficients
-    fault = _prepare(s)
+    fault = _prepare(s, right - left)
     if fault != status.OK:
         return fault
-    across, down = mcu_counts(record)
+    across, down = geometry.mcu_counts(record)
     wide = record[header.ACROSS]
     group = idct.LANES // wide
     blocks = wide * record[header.DOWN] + (2 if record[header.COMPONENTS] == 3 else 0)
@@ -227,8 +163,8 @@ def decode_planes(
 
 
 @kernel(fastmath=False)
-def _prepare(s: Scratch) -> Integer:
-    """Build the tables that are not there yet, and the plan of an MCU."""
+def _prepare(s: Scratch, kept: Integer) -> Integer:
+    """Build the tables that are not there yet, and the plan of an MCU, of which `kept` in a row become samples."""
     record = s.record
     block = 0
     base = 0
@@ -251,13 +187,15 @@ def _prepare(s: Scratch) -> Integer:
         for k in range(64):
             s.scales[64 * c + k] = _PLACES[k] | np.uint64(quantisation[k])
         across = record[place + header.ACROSS_FACTOR]
+        beside = s.layout[c, geometry.BESIDE]
+        base -= beside * idct.BLOCK_ROWS
         for _ in range(record[place + header.DOWN_FACTOR]):
             for x in range(across):
                 s.plan[block, 0] = c
                 s.plan[block, 1] = record[place + header.DC_TABLE] * huffman.TABLE
                 s.plan[block, 2] = record[place + header.AC_TABLE] * huffman.TABLE
                 s.plan[block, 3] = 64 * c
-                s.plan[block, 4] = base + x
+                s.plan[block, 4] = base + x + beside * kept
                 s.plan[block, 5] = across
                 block += 1
             base += idct.BLOCK_ROWS
@@ -279,11 +217,13 @@ def _transform(
     base = 0
     for c in range(record[header.COMPONENTS]):
         place = header.COMPONENT + c * header.FIELDS
-        side, stride = layout[c, BLOCK], layout[c, STRIDE]
+        side, stride = layout[c, geometry.BLOCK], layout[c, geometry.STRIDE]
         across, down = record[place + header.ACROSS_FACTOR], record[place + header.DOWN_FACTOR]
-        blocks = _whole_vectors(count * across)
+        if layout[c, geometry.BESIDE]:
+            continue
+        blocks = geometry.whole_vectors(2 * count if c == 1 and layout[2, geometry.BESIDE] else count * across)
         for y in range(down):
-            start = layout[c, START] + (row * down + y) * side * stride + column * across * side
+            start = layout[c, geometry.START] + (row * down + y) * side * stride + column * across * side
             part = s.coefficients[base : base + idct.BLOCK_ROWS]
             if side == 8:
                 idct.idct_8(samples_4, start >> 2, stride >> 2, part, s.work, blocks)

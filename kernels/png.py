@@ -1,7 +1,7 @@
 """8-bit non-interlaced PNG: chunks and checksums here, inflating by zlib, filters and transparency compiled.
 
 PNG (Portable Network Graphics), third edition, W3C 2025. What Pillow reads and we refuse, and the other way round, is
-listed where it is counted, in `benchmarks/fuzz_classes.py`.
+listed where it is counted, in `benchmarks/fuzz_judge.py`.
 """
 
 import struct

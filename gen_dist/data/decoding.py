@@ -1,6 +1,6 @@
 """Encoded bytes to a square of pixels: by our kernels where they read the format, else by libraries in a subprocess."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Self
 
 import numpy as np
@@ -13,8 +13,10 @@ from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from gen_dist.kernels.resize import resize
 
 FILTER = "lanczos"
-# Which of the formats that our kernels read `auto` gives to them: those where docs/benchmarks.md has them ahead.
-AUTO = ("jpeg", "png")
+READ_BY_KERNELS = ("jpeg", "png")
+# Which of these `auto` gives to our kernels: those where docs/benchmarks.md has them ahead. But compiling them takes a
+# new machine half a minute and more, so a folder must be large enough to win that back.
+AUTO, AUTO_FROM_BYTES = ("jpeg", "png"), 1 << 30
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", png.SIGNATURE: "png"}
 _XMP_ORIENTATION = b"tiff:Orientation"  # which Pillow heeds too
 
@@ -22,17 +24,16 @@ _XMP_ORIENTATION = b"tiff:Orientation"  # which Pillow heeds too
 class SquareDecoder:
     """The image in an encoded file as an RGB square: upright, on white, its centre, Lanczos to `size` pixels a side.
 
-    The first frame of an animation; colour profiles are ignored. For one thread at a time.
+    The first frame of an animation; colour profiles are ignored. `formats`: those that our kernels are to read. For one
+    thread at a time.
     """
 
-    def __init__(self, size: int, settings: DecodingSettings) -> None:
-        self.size = size
-        self.limits = limits_of(settings)
-        self._process = DecoderProcess(size, self.limits)
+    def __init__(self, size: int, limits: Limits, formats: Collection[str]) -> None:
+        self.size, self.limits = size, limits
+        self._process = DecoderProcess(size, limits)
         self._jpeg_scratch = jpeg.make_scratch()
         known: dict[str, Callable[[bytes], np.ndarray]] = {"jpeg": self._jpeg, "png": self._png}
-        chosen = {"auto": AUTO, "kernels": tuple(known), "libraries": ()}[settings.decoder]
-        self._kernels = {format: known[format] for format in chosen}
+        self._kernels = {format: known[format] for format in formats}
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +54,7 @@ class SquareDecoder:
         return self._process.decode(data)
 
     def _jpeg(self, data: bytes) -> np.ndarray:
-        header = jpeg.read_header(data, self.limits)
+        header = jpeg.read_header(data, self.limits, self._jpeg_scratch)
         turned = orientation(data)
         if turned == 1 and _XMP_ORIENTATION in data[: 1 << 18]:
             raise UnsupportedError("an orientation in XMP")
@@ -81,6 +82,13 @@ class SquareDecoder:
             resize(out, image, filter=FILTER, box=central_square(width, height))
             image = out
         return image if channels == 3 else np.repeat(image, 3, axis=2)
+
+
+def kernel_formats(settings: DecodingSettings, folder_bytes: int) -> tuple[str, ...]:
+    """The formats that our kernels are to read, in a folder whose files hold so many bytes."""
+    if settings.decoder == "auto":
+        return AUTO if folder_bytes >= AUTO_FROM_BYTES else ()
+    return READ_BY_KERNELS if settings.decoder == "kernels" else ()
 
 
 def limits_of(settings: DecodingSettings) -> Limits:

@@ -1,5 +1,6 @@
 """The files of a folder of images, in an order that does not depend on the file system."""
 
+import contextlib
 import os
 import stat
 from collections import deque
@@ -23,6 +24,14 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def total_bytes(self) -> int:
+        """Of all files that can be looked at."""
+        total = 0
+        for name in self.files:
+            with contextlib.suppress(OSError):
+                total += os.stat(self.folder / name).st_size
+        return total
 
 
 class NotAnImageError(Exception):

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from gen_dist.config import DecodingSettings
 from gen_dist.data.decoder_process import Outcome
-from gen_dist.data.decoding import SquareDecoder
+from gen_dist.data.decoding import SquareDecoder, kernel_formats, limits_of
 from gen_dist.data.listing import Listing, NotAnImageError, list_folder, read_image_file
 from gen_dist.data.pack import PackWriter, printable
 from gen_dist.errors import UserError
@@ -55,10 +55,11 @@ def prepare(
     check_size(size, "--size")
     decoding = decoding or DecodingSettings()
     listing = list_folder(Path(source))
-    if decoding.decoder != "libraries":
+    limits, formats = limits_of(decoding), kernel_formats(decoding, listing.total_bytes())
+    if formats:
         warm_up("decoding")  # before the threads start, which would all compile
     classes, images, rejected = _Classes(), 0, list(listing.rejected)
-    outcomes = _decoded(listing, size, workers or cpus(), decoding)
+    outcomes = _decoded(listing, size, workers or cpus(), lambda: SquareDecoder(size, limits, formats))
     with closing(outcomes), PackWriter(out, (size, size, 3)) as writer:
         for done, (name, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, str):
@@ -104,14 +105,16 @@ class _Classes:
         return None if self._loose or len(self._numbers) < 2 else [printable(name) for name in self._numbers]
 
 
-def _decoded(listing: Listing, size: int, workers: int, decoding: DecodingSettings) -> Generator[tuple[str, Outcome]]:
+def _decoded(
+    listing: Listing, size: int, workers: int, make_decoder: Callable[[], SquareDecoder]
+) -> Generator[tuple[str, Outcome]]:
     """(name, outcome) of every file in order; a bounded number of chunks is under way at any time."""
     per_chunk = max(1, min(CHUNK_FILES, CHUNK_BYTES // (3 * size * size)))
     chunks = (listing.files[i : i + per_chunk] for i in range(0, len(listing), per_chunk))
     with ExitStack() as stack:
         free: SimpleQueue[SquareDecoder] = SimpleQueue()
         for _ in range(workers):
-            free.put(stack.enter_context(SquareDecoder(size, decoding)))
+            free.put(stack.enter_context(make_decoder()))
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         stack.callback(pool.shutdown, cancel_futures=True)
         stopped = threading.Event()

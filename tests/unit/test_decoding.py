@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.decoding import SquareDecoder
+from gen_dist.data.decoding import AUTO, AUTO_FROM_BYTES, READ_BY_KERNELS, SquareDecoder, kernel_formats
+from gen_dist.kernels.limits import Limits
 
-SETTINGS = {name: DecodingSettings(decoder=name) for name in ("auto", "kernels", "libraries")}
+FORMATS = {"auto": AUTO, "kernels": READ_BY_KERNELS, "libraries": ()}
 
 
 def picture(width=50, height=37, mode="RGB"):
@@ -51,7 +52,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def decoders():
-    made = {name: SquareDecoder(16, settings) for name, settings in SETTINGS.items()}
+    made = {name: SquareDecoder(16, Limits(), formats) for name, formats in FORMATS.items()}
     yield made
     for decoder in made.values():
         decoder.__exit__()
@@ -59,7 +60,7 @@ def decoders():
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_same_picture_by_either_way(name, decoders):
-    images = {decoder: decoders[decoder].decode(FILES[name]).astype(int) for decoder in SETTINGS}
+    images = {decoder: decoders[decoder].decode(FILES[name]).astype(int) for decoder in FORMATS}
     for image in images.values():
         assert image.shape == (16, 16, 3)
     away = np.abs(images["kernels"] - images["libraries"])
@@ -100,14 +101,23 @@ def test_damage_is_a_reason(data, reason, decoders):
         ({"file_bytes": 300}, "bytes: more than 300"),
     ],
 )
-@pytest.mark.parametrize("decoder", SETTINGS)
+@pytest.mark.parametrize("decoder", FORMATS)
 def test_limits_hold_for_either_way(name, limits, reason, decoder):
-    with SquareDecoder(16, DecodingSettings(decoder=decoder, **limits)) as limited:
+    with SquareDecoder(16, Limits(**limits), FORMATS[decoder]) as limited:
         assert reason in limited.decode(FILES[name])
 
 
 def test_our_own_kernels_need_no_subprocess(monkeypatch):
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a subprocess was started"))
-    with SquareDecoder(16, SETTINGS["kernels"]) as decoder:
+    with SquareDecoder(16, Limits(), READ_BY_KERNELS) as decoder:
         for name in ("photo", "grey photo", "full chroma", "drawing", "alpha", "palette"):
             assert isinstance(decoder.decode(FILES[name]), np.ndarray)
+
+
+def test_compiling_must_be_worth_it():
+    assert kernel_formats(DecodingSettings(), AUTO_FROM_BYTES - 1) == ()
+    assert kernel_formats(DecodingSettings(), AUTO_FROM_BYTES) == AUTO
+    assert set(AUTO) <= set(READ_BY_KERNELS)
+    for folder_bytes in (0, 1 << 40):
+        assert kernel_formats(DecodingSettings(decoder="kernels"), folder_bytes) == READ_BY_KERNELS
+        assert kernel_formats(DecodingSettings(decoder="libraries"), folder_bytes) == ()
