@@ -48,6 +48,10 @@ class Changes(NamedTuple):
     matrices: np.ndarray | None  # float64, m x 2 x 3
     colors: np.ndarray | None  # float32, m x 3
 
+    def of(self, chosen: np.ndarray | slice) -> "Changes":
+        """Those of some of the images."""
+        return Changes(*(None if values is None else values[chosen] for values in self))
+
 
 # Which number of a position's draws decides what. New changes come after these, so that old runs stay as they were.
 _FLIPS = slice(0, 2)  # horizontal, vertical

@@ -150,14 +150,11 @@ class Loader:
                 self._tasks[key] = self._start(key)
 
     def _start(self, key: _Key) -> _Task:
-        positions, buffer = self._batching.positions(*key), self._buffer()
-        samples, pixels = np.empty_like(positions), buffer.numpy()
-
-        def fill(chunk: slice) -> None:
-            samples[chunk] = self._source.read(positions[chunk], pixels[chunk])
-
-        chunks = [self._executor.submit(fill, chunk) for chunk in self._chunks]
-        return _Task(Microbatch(key.microbatch, positions, samples, buffer.permute(0, 3, 1, 2)), buffer, chunks)
+        plan, buffer = self._source.plan(self._batching.positions(*key)), self._buffer()
+        pixels = buffer.numpy()
+        chunks = [self._executor.submit(self._source.fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
+        microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))
+        return _Task(microbatch, buffer, chunks)
 
     def _buffer(self) -> torch.Tensor:
         """A buffer that nobody holds and no thread writes."""

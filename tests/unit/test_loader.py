@@ -62,22 +62,22 @@ class Gate:
     """Stands in the way of a loader's reads: counts them, can hold some up or make them fail."""
 
     def __init__(self, loader):
-        self.read, self.starts, self.outs = loader._source.read, [], []
+        self.fill, self.starts, self.outs = loader._source.fill, [], []
         self.open, self.entered = threading.Event(), threading.Event()
         self.held_up = set()  # first positions of the reads that wait for `open`
         self.failures = 0
-        loader._source.read = self
+        loader._source.fill = self
 
-    def __call__(self, positions, out):
-        self.starts.append(int(positions[0]))
+    def __call__(self, out, plan):
+        self.starts.append(int(plan.positions[0]))
         self.outs.append(out.ctypes.data)
-        if positions[0] in self.held_up:
+        if plan.positions[0] in self.held_up:
             self.entered.set()
             assert self.open.wait(20)
         if self.failures:
             self.failures -= 1
             raise OSError("the disk is gone")
-        return self.read(positions, out)
+        return self.fill(out, plan)
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (6, 6, 1), (1, 1, 4)])
