@@ -35,8 +35,9 @@ class Plan(NamedTuple):
 class Gatherer:
     """Fills batches with the images at places of the stream; any number of threads may do so at once.
 
-    A plan is made once for a batch, then its chunks are filled. A chunk costs little more than one call of a kernel, during
-    which other threads may use Python. What is written depends on (pack, seed, augment, pixel_range, position) only.
+    A plan is made once for a batch, then its chunks are filled. A chunk costs little more than one call of a kernel,
+    during which other threads may use Python. What is written depends on (pack, seed, augment, pixel_range, position)
+    only.
 
     Raises ValueError for a pack whose parts do not hold as many images as it says.
     """

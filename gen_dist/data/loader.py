@@ -18,7 +18,7 @@ from gen_dist.data.augmentation import Augment
 from gen_dist.data.gathering import Gatherer, Images
 from gen_dist.data.stream import Batching
 
-CHUNK_BYTES = 4 << 20  # what one thread fills before it asks for more: enough that the asking costs nothing
+CHUNK_BYTES = 8 << 20  # what a thread fills before it asks for more; asking costs a wait for Python's lock
 
 
 @dataclass
