@@ -23,6 +23,7 @@ from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
+from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
 
@@ -46,6 +47,7 @@ def train(
     config = assignment.config
     # Explicitly, and after every import that might set it: gradients differ in their last bits between thread counts.
     torch.set_num_threads(config.train.threads)
+    warm_up("training")
     pack = Pack.open(assignment.pack)
     engine = build_engine(assignment, pack, watch, group)
     reporter = Reporter(engine, config, pack, send if assignment.reports else None)

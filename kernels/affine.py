@@ -57,6 +57,9 @@ def matrices(
             raise ValueError(
                 f"{name}: wants degrees of magnitude below 10**6; got {values[~(np.abs(values) < 1e6)][0]}"
             )
+    for name, values in named.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: wants finite numbers; got {values[~np.isfinite(values)][0]}")
     out = np.empty((n, 2, 3))
     _fill_matrices(out, theta, row_shift, column_shift, shear, zoom_rows, zoom_columns, float(height), float(width))
     return out

@@ -10,7 +10,7 @@ import numpy as np
 
 from gen_dist.kernels.affine import FARTHEST, FILL_MODES, locate
 from gen_dist.kernels.borrow import borrowed
-from gen_dist.kernels.checks import check_array, check_numbers
+from gen_dist.kernels.checks import check_array, check_numbers, read_only
 from gen_dist.kernels.color import adjust
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.rows import BYTES, NCHW, NHWC, cut, finish, reverse, widen
@@ -65,8 +65,8 @@ def augment(
     """Write images[indices[i]], changed by the i-th parameters in the order of the arguments, into out[rows[i]].
 
     A pixel is written as (pixel * (1 / 255)) * (high - low) + low in float32, in that order and never contracted:
-    within 2 units of the last place of the exact value, and 0 and 255 give low and high. Equal input and parameters
-    give equal bits wherever the image stands in the batch and whatever else is in it.
+    so that 0 gives low, and 255 high but for the rounding of (high - low) + low, which for (-1, 1) and (0, 1) is none.
+    Equal input and parameters give equal bits wherever the image stands in the batch and whatever else is in it.
 
     Args:
         out: float32 or uint8, batch x h x w x C, or batch x C x h x w (float32 only); rows not named are left alone.
@@ -118,21 +118,27 @@ def augment(
         raise ValueError(f"fill_mode: wants one of {', '.join(FILL_MODES)}; got {fill_mode!r}")
     if fill_value not in range(256):
         raise ValueError(f"fill_value: wants an integer in [0, 255]; got {fill_value!r}")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"low and high: want finite numbers; got {low} and {high}")
+    if np.may_share_memory(out, images):
+        raise ValueError("out: wants memory of its own; got memory that it shares with images")
     if scratch is None:
         scratch = make_scratch(height, width, channels)
+    elif not isinstance(scratch, Scratch):
+        raise ValueError(f"scratch: wants one from make_scratch; got {type(scratch).__name__}")
     elif scratch.size != (height, width, channels):
         raise ValueError(f"scratch: wants one for {(height, width, channels)}; got one for {scratch.size}")
     _augment(
         _NO_FLOATS if kind == BYTES else _flat(out),
         _flat(out) if kind == BYTES else _NO_BYTES,
         kind,
-        _read_only(_flat(images)),
-        _read_only(indices),
-        _read_only(rows),
-        _read_only(_NO_CROPS if crops is None else crops),
-        _read_only(_NO_FLIPS if flips is None else flips),
-        _read_only(_NO_MATRICES if matrices is None else matrices),
-        _read_only(_NO_COLORS if colors is None else colors),
+        read_only(_flat(images)),
+        read_only(indices),
+        read_only(rows),
+        read_only(_NO_CROPS if crops is None else crops),
+        read_only(_NO_FLIPS if flips is None else flips),
+        read_only(_NO_MATRICES if matrices is None else matrices),
+        read_only(_NO_COLORS if colors is None else colors),
         FILL_MODES[fill_mode],
         np.uint8(fill_value),
         np.float32(low),
@@ -172,13 +178,6 @@ def _check_reach(matrices: np.ndarray, height: int, width: int) -> None:
 def _flat(images: np.ndarray) -> np.ndarray:
     """The same memory, a row an image."""
     return images.reshape(len(images), -1)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """A plain read-only view, so that one compilation serves memory maps and all else."""
-    view = array.view(np.ndarray)
-    view.flags.writeable = False
-    return view
 
 
 @kernel(fastmath=False)

@@ -46,3 +46,10 @@ def check_numbers(name: str, array: np.ndarray, end: int, start: int = 0) -> Non
     """Raises ValueError unless all of an integer array are in [start, end)."""
     if array.size and (array.min() < start or array.max() >= end):
         raise ValueError(f"{name}: wants integers in [{start}, {end}); got {array.min()} to {array.max()}")
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A plain read-only view, so that one compilation serves memory maps and all else."""
+    view = array.view(np.ndarray)
+    view.flags.writeable = False
+    return view

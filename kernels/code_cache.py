@@ -11,6 +11,7 @@ from pathlib import Path
 import llvmlite.binding
 import numba
 
+_OPTIONS = ("BOUNDSCHECK", "OPT", "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # File systems that several nodes may share: their locks and renames are slow or not to be relied on.
 _NETWORK_FILE_SYSTEMS = {
@@ -60,7 +61,7 @@ def private_folder(path: Path) -> Path:
 def fingerprint(folder: Path) -> str:
     """Sixteen hex digits over the sources in `folder` and all else that compiled code depends on."""
     machine = (numba.__version__, platform.python_version(), llvmlite.binding.get_host_cpu_name())
-    options = [str(getattr(numba.config, name)) for name in ("BOUNDSCHECK", "OPT")]
+    options = [str(getattr(numba.config, name)) for name in _OPTIONS]
     digest = hashlib.sha256(repr((*machine, *options)).encode())
     for source in sorted(folder.rglob("*.py")):
         content = source.read_bytes()

@@ -16,8 +16,6 @@ from gen_dist.kernels.jpeg_status import Integer
 LANES = 32  # blocks in a group; a row of a group's coefficients is one cache line
 BLOCK_ROWS = 64 * LANES  # numbers that a row of blocks takes
 
-_BITS = 13  # of fraction in the constants
-_PASS = 2  # more bits of fraction after the first pass
 _LEVEL = 128
 _LEAST, _MOST = int32(0), int32(255)
 
@@ -44,7 +42,7 @@ def _eight(
     i6: Integer,
     i7: Integer,
 ) -> tuple[Integer, ...]:
-    """One dimension, 8 to 8: sums of products that want rounding by _BITS."""
+    """One dimension, 8 to 8: sums of products that want rounding by 13 bits."""
     common = int32((i2 + i6) * 4433)
     even3, even2 = int32(common + i2 * 6270), int32(common - i6 * 15137)
     even0, even1 = int32(int32((i0 + i4) << 13) + half), int32(int32((i0 - i4) << 13) + half)
@@ -115,7 +113,7 @@ def _packed(a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32) -> np.uint32
 def _four(
     half: Integer, i0: Integer, i1: Integer, i2: Integer, i3: Integer, i5: Integer, i6: Integer, i7: Integer
 ) -> tuple[Integer, ...]:
-    """One dimension, 8 to 4: sums of products that want rounding by _BITS + 1."""
+    """One dimension, 8 to 4: sums of products that want rounding by 14 bits."""
     even, odd = int32(int32(i0 << 14) + half), int32(i2 * 15137 - i6 * 6270)
     e0, e1 = int32(even + odd), int32(even - odd)
     o0 = int32(i7 * -1730 + i5 * 11893 + i3 * -17799 + i1 * 8697)
@@ -163,7 +161,7 @@ def idct_4(
 
 @kernel(fastmath=False)
 def _two(half: Integer, i0: Integer, i1: Integer, i3: Integer, i5: Integer, i7: Integer) -> tuple[Integer, Integer]:
-    """One dimension, 8 to 2: sums of products that want rounding by _BITS + 2."""
+    """One dimension, 8 to 2: sums of products that want rounding by 15 bits."""
     even, odd = int32(int32(i0 << 15) + half), int32(i7 * -5906 + i5 * 6967 + i3 * -10426 + i1 * 29692)
     return even + odd, even - odd
 

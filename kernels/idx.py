@@ -70,8 +70,8 @@ def _read_header(view: memoryview, limits: Limits) -> tuple[tuple[int, ...], int
     shape = struct.unpack_from(f">{axes}I", view, 4)
     if axes == 3:
         limits.check_size(shape[2], shape[1])
-    if math.prod(shape) > limits.inflated_bytes:
-        raise DecodeError(f"{math.prod(shape)} bytes of values: more than {limits.inflated_bytes}")
+    if (least := math.prod(max(1, length) for length in shape)) > limits.inflated_bytes:  # NumPy refuses such zeros too
+        raise DecodeError(f"{least} bytes of values: more than {limits.inflated_bytes}")
     return shape, start
 
 

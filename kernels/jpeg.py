@@ -16,7 +16,7 @@ import numpy as np
 from gen_dist.kernels import jpeg_header as header
 from gen_dist.kernels import jpeg_images as images
 from gen_dist.kernels import jpeg_status as status
-from gen_dist.kernels.checks import check_array
+from gen_dist.kernels.checks import check_array, read_only
 from gen_dist.kernels.jpeg_planes import Scratch, make_scratch
 from gen_dist.kernels.jpeg_status import check_status, error_for
 from gen_dist.kernels.limits import Limits
@@ -57,7 +57,7 @@ def read_header(data: Bytes, limits: Limits | None = None, scratch: Scratch | No
         DecodeError: it is damaged, or over the limits.
         UnsupportedError: it is of a kind that is not read here.
     """
-    record = _parse(_bytes(data), limits or Limits(), scratch or make_scratch())
+    record = _parse(_bytes(data), limits or Limits(), _scratch(scratch))
     return JpegHeader(
         width=int(record[header.WIDTH]),
         height=int(record[header.HEIGHT]),
@@ -79,7 +79,7 @@ def decode(data: Bytes, limits: Limits | None = None, scratch: Scratch | None = 
 
     Raises: as `read_header`.
     """
-    stored, scratch = _bytes(data), scratch or make_scratch()
+    stored, scratch = _bytes(data), _scratch(scratch)
     record = _parse(stored, limits or Limits(), scratch)
     out = np.empty((record[header.HEIGHT], record[header.WIDTH], record[header.COMPONENTS]), np.uint8)
     check_status(images.decode_whole(out, stored, scratch))
@@ -170,6 +170,8 @@ def decode_batch(
         raise ValueError(f"offsets: wants an ascending sequence within the blob's {blob.size} bytes")
     if filter not in FILTERS:
         raise ValueError(f"filter: wants one of {', '.join(FILTERS)}; got {filter}")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"low and high: want finite numbers; got {low} and {high}")
     if reduce not in _REDUCTIONS:
         raise ValueError(f"reduce: wants one of {', '.join(map(str, _REDUCTIONS))}; got {reduce}")
     limits = limits or Limits()
@@ -178,15 +180,15 @@ def decode_batch(
         np.empty((0, height, width, channels), np.uint8) if floats else out,
         out if floats else np.empty((0, height, width, channels), np.float32),
         statuses,
-        blob,
-        offsets,
-        np.empty((0, 4)) if boxes is None else boxes,
+        read_only(blob),
+        read_only(offsets),
+        read_only(np.empty((0, 4)) if boxes is None else boxes),
         reduce or 0,
         FILTERS[filter],
         np.float32(low),
         np.float32(high),
         (limits.file_bytes, limits.side, limits.pixels),
-        scratch or make_scratch(),
+        _scratch(scratch),
     )
 
 
@@ -200,6 +202,14 @@ def _parse(data: np.ndarray, limits: Limits, scratch: Scratch) -> np.ndarray:
         limits.check_size(int(record[header.WIDTH]), int(record[header.HEIGHT]))
     check_status(fault)
     return record
+
+
+def _scratch(given: Scratch | None) -> Scratch:
+    if given is None:
+        return make_scratch()
+    if not isinstance(given, Scratch):
+        raise ValueError(f"scratch: wants one from make_scratch; got {type(given).__name__}")
+    return given
 
 
 def _bytes(data: Bytes) -> np.ndarray:

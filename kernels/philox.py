@@ -17,6 +17,7 @@ import numpy as np
 
 from gen_dist.kernels.checks import check_array
 from gen_dist.kernels.jit import kernel
+from gen_dist.kernels.trigonometry import sin_cos_kernel
 
 Word: TypeAlias = np.uint64  # holds 32 bits
 
@@ -207,21 +208,15 @@ def _log_word(word: Word) -> np.float64:
 
 
 @kernel(fastmath=False, inline=True)
-def _cos_sin_word(word: Word) -> tuple[np.float64, np.float64]:
-    """Cosine and sine of 2 pi word / 2**32, as float64; the polynomials of fdlibm's kernels on [-pi/4, pi/4].
+def _cos_sin_word(word: Word) -> tuple[float, float]:
+    """Cosine and sine of 2 pi word / 2**32, as float64.
 
     The nearest multiple of pi/2 is taken off in integers, so the reduction is exact.
     """
     shifted = word + _HALF_QUADRANT
     quadrant = (shifted >> _QUADRANT_SHIFT) & _THREE
     x = (np.float64(shifted & _WITHIN_QUADRANT) - np.float64(2**29)) * _TO_ANGLE
-    z = x * x
-    s = -2.50507602534068634195e-08 + z * 1.58969099521155010221e-10
-    s = -1.98412698298579493134e-04 + z * (2.75573137070700676789e-06 + z * s)
-    s = x + x * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 + z * s))
-    c = 2.08757232129817482790e-09 + z * -1.13596475577881948265e-11
-    c = 2.48015872894767294178e-05 + z * (-2.75573143513906633035e-07 + z * c)
-    c = 1.0 - z * (0.5 - z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 + z * c)))
+    s, c = sin_cos_kernel(x)
     swap = (quadrant & _ONE) != _ZERO
     cosine, sine = (s, c) if swap else (c, s)
     cosine = -cosine if quadrant == _ONE or quadrant == np.uint64(2) else cosine

@@ -127,6 +127,8 @@ def read_chunks(data: bytes | bytearray | memoryview, limits: Limits) -> Png:
 
 def decode_chunks(png: Png, limits: Limits, background: tuple[int, int, int] = WHITE) -> np.ndarray:
     """As `decode`, of what `read_chunks` gave."""
+    if len(background) != 3 or not all(value in range(256) for value in background):
+        raise ValueError(f"background: wants three integers in [0, 255]; got {background!r}")
     row = png.width * _STEPS[png.colour_type]
     length = png.height * (1 + row)
     if length > limits.inflated_bytes:

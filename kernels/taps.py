@@ -44,7 +44,7 @@ def fill_taps(table: np.ndarray, in_size: int, out_size: int, start: float, stop
     The filter is widened by that ratio where it is above 1 and clipped at the ends of the input, not of [start, stop);
     what is left of it is scaled to the sum 1. start and stop are rounded to float32. All this is as in Pillow, and so
     are the weights of BICUBIC and LANCZOS, to the bit but for an occasional rounding of a sine: as many bits, up to 22,
-    as keep the largest weight of the table below 2**15. Those of BOX and BILINEAR add up to 2**16.
+    as keep the largest weight of the table below 2**15.
 
     Args:
         table: int32, at least `taps_length` of the other arguments.

@@ -30,7 +30,7 @@ def sin_cos(angle: float) -> tuple[float, float]:
     return -c, s
 
 
-@kernel(fastmath=False)
+@kernel(fastmath=False, inline=True)
 def sin_cos_kernel(x: float) -> tuple[float, float]:
     """(sine, cosine) of x in [-pi/4, pi/4]."""
     z = x * x

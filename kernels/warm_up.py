@@ -5,6 +5,7 @@ import fcntl
 import zlib
 from collections.abc import Callable, Iterator
 
+import numba
 import numpy as np
 
 from gen_dist.kernels import affine, augment, cifar, jpeg, permutation, philox, png, resize, tree
@@ -24,6 +25,8 @@ def warm_up(*parts: str) -> list[str]:
     for part in parts:
         if part not in PARTS:
             raise ValueError(f"part '{part}': must be one of {', '.join(PARTS)}")
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return []
     missing = [part for part in parts or PARTS if not _is_marked(part)]
     if not missing:
         return []
@@ -103,8 +106,10 @@ def _one_at_a_time() -> Iterator[None]:
     if folder is None:
         yield
         return
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a folder that cannot be written to: every process compiles
+            lock = stack.enter_context(open(folder / "lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -115,6 +120,6 @@ def _is_marked(part: str) -> bool:
 
 def _mark(part: str) -> None:
     folder = cache_folder()
-    if folder is not None:
+    if folder is not None and any(folder.glob("*.nbi")):
         with contextlib.suppress(OSError):
             (folder / f"{part}.warm").touch()

@@ -11,7 +11,7 @@ from gen_dist.kernels.jpeg_status import Integer
 _LEAST, _MOST = int32(0), int32(255)
 Bool: TypeAlias = bool | np.bool_
 
-_LARGEST = np.float32(255.0)
+_RECIPROCAL = np.float32(1 / 255)
 
 
 @kernel(fastmath=False)
@@ -45,10 +45,10 @@ def mix_grey(out: np.ndarray, red: np.ndarray, green: np.ndarray, blue: np.ndarr
 
 @kernel(fastmath=False)
 def normalise(out: np.ndarray, pixels: np.ndarray, low: np.float32, high: np.float32) -> None:
-    """Each pixel as (pixel / 255) * (high - low) + low; float32 from uint8, flat."""
+    """Each pixel as `kernels.augment` writes it: (pixel * (1 / 255)) * (high - low) + low; float32 from uint8, flat."""
     scale = np.float32(high - low)
     for i in range(pixels.size):
-        out[i] = np.float32(pixels[i]) / _LARGEST * scale + low
+        out[i] = np.float32(pixels[i]) * _RECIPROCAL * scale + low
 
 
 @kernel(fastmath=False)

@@ -25,6 +25,7 @@ LENGTH = struct.Struct("<Q")
 MEMORY_BYTES = 3 << 29  # 1.5 GiB of address space
 # What libjpeg says when it made up the rest of the picture. Its other warnings (stray bytes) leave the picture whole.
 MADE_UP = ("premature end", "bad huffman", "bad arithmetic", "instead of rst")
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by a PNG's colour type
 # How to turn a picture upright, by its EXIF orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,14 +65,20 @@ def _decode(data: bytes, limits: Limits) -> Image.Image:
         limits.check_size(*image.size)
     except DecodeError as error:
         raise RefusedError(str(error)) from None
-    if image.format == "PNG" and (most := 8 * image.width * image.height) > limits.inflated_bytes:
-        raise RefusedError(f"{image.width}×{image.height} pixels: inflated, up to {most} bytes")
+    if image.format == "PNG" and _inflated(data) > limits.inflated_bytes:
+        raise RefusedError(f"{image.width}×{image.height} pixels: inflated, more than {limits.inflated_bytes} bytes")
     if data.startswith(b"\xff\xd8"):
         if (scans := data.count(b"\xff\xda")) > limits.scans:
             raise RefusedError(f"{scans} scans, more than {limits.scans}")
         return _decode_jpeg(data, image)
     image.load()
     return image
+
+
+def _inflated(data: bytes) -> int:
+    """What a PNG's header promises."""
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    return height * (1 + (width * depth * SAMPLES.get(colour_type, 4) + 7) // 8)
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> Image.Image:

@@ -17,6 +17,8 @@ READ_BY_KERNELS = ("jpeg", "png")
 # Which of these `auto` gives to our kernels: those where docs/benchmarks.md has them ahead. But compiling them takes a
 # new machine half a minute and more, so a folder must be large enough to win that back.
 AUTO, AUTO_FROM_BYTES = ("jpeg", "png"), 1 << 30
+# Larger images go to the subprocess, whose memory is limited: here one takes up to 7 bytes a pixel in every thread.
+MOST_PIXELS = 1 << 24
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", png.SIGNATURE: "png"}
 _XMP_ORIENTATION = b"tiff:Orientation"  # which Pillow heeds too
 
@@ -51,10 +53,13 @@ class SquareDecoder:
                 return f"damaged, cut short or too large ({error})"
             except UnsupportedError:
                 pass
+            except MemoryError:
+                return "takes more memory than there is"
         return self._process.decode(data)
 
     def _jpeg(self, data: bytes) -> np.ndarray:
         header = jpeg.read_header(data, self.limits, self._jpeg_scratch)
+        _leave_large(header.width, header.height)
         turned = orientation(data)
         if turned == 1 and _XMP_ORIENTATION in data[: 1 << 18]:
             raise UnsupportedError("an orientation in XMP")
@@ -73,6 +78,7 @@ class SquareDecoder:
 
     def _png(self, data: bytes) -> np.ndarray:
         chunks = png.read_chunks(data, self.limits)
+        _leave_large(chunks.width, chunks.height)
         if chunks.may_be_turned:
             raise UnsupportedError("metadata that may hold an orientation")
         image = png.decode_chunks(chunks, self.limits)
@@ -99,6 +105,11 @@ def limits_of(settings: DecodingSettings) -> Limits:
         scans=settings.scans,
         inflated_bytes=settings.inflated_bytes,
     )
+
+
+def _leave_large(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise UnsupportedError("an image so large that its memory should be limited")
 
 
 def _reduction(side: int, size: int) -> int:

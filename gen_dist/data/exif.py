@@ -1,4 +1,4 @@
-"""Which way up a photograph is: the orientation in the EXIF block of a JPEG or PNG file, and turning pixels by it."""
+"""Which way up a photograph is: the orientation in the EXIF block of a JPEG, and turning pixels by it."""
 
 import struct
 
@@ -14,7 +14,7 @@ _TRANSPOSED, _UPSIDE_DOWN, _MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 def orientation(data: bytes) -> int:
     """1 to 8 as EXIF numbers them; 1, upright, where the file says nothing, or nothing that can be understood."""
     try:
-        return _from_tiff(_exif_block(data))
+        return _from_tiff(_from_jpeg(data))
     except (struct.error, ValueError):
         return 1
 
@@ -41,15 +41,9 @@ def central_square(width: int, height: int, number: int = 1) -> tuple[int, int, 
     return left, top, left + side, top + side
 
 
-def _exif_block(data: bytes) -> bytes:
-    if data.startswith(b"\xff\xd8"):
-        return _from_jpeg(data)
-    if data.startswith(b"\x89PNG"):
-        return _from_png(data)
-    raise ValueError("neither JPEG nor PNG")
-
-
 def _from_jpeg(data: bytes) -> bytes:
+    if not data.startswith(b"\xff\xd8"):
+        raise ValueError("not a JPEG")
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         if data[at + 1] == 0xFF:  # a fill byte
@@ -59,16 +53,6 @@ def _from_jpeg(data: bytes) -> bytes:
         if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             return data[at + 10 : at + 2 + length]
         at += 2 + length
-    raise ValueError("no EXIF block")
-
-
-def _from_png(data: bytes) -> bytes:
-    at = 8
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"eXIf":
-            return data[at + 8 : at + 8 + length]
-        at += 12 + length
     raise ValueError("no EXIF block")
 
 

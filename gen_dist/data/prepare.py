@@ -1,4 +1,4 @@
-"""A folder of images into a pack: decoded in subprocesses, written in the order of the names."""
+"""A folder of images into a pack: decoded in threads and subprocesses, written in the order of the names."""
 
 import os
 import threading
@@ -47,7 +47,7 @@ def prepare(
 
     Top-level folders become classes if there are two or more and no image lies outside them. `workers`: decoding
     threads (default: one per CPU), each with a subprocess for what our kernels do not read; the pack's bytes do not
-    depend on it, but they may on `decoding`, by a grey level or two. `progress(done, total)` is called with
+    depend on it. Decoders differ: see docs/operations.md. `progress(done, total)` is called with
     numbers of files. Files that are no image, or a damaged one, are skipped and listed. Raises UserError for a size out
     of range, a folder that is missing, empty or without a readable image, an `out` that exists or cannot be written.
     """

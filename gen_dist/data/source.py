@@ -68,6 +68,7 @@ def describe_data(path: str, size: int, decoding: DecodingSettings | None = None
     except for images that only turn out to be damaged when they are decoded.
     """
     check_size(size, "data.size")
+    decoding = decoding or DecodingSettings()
     if path.startswith(BUNDLED):
         name = path.removeprefix(BUNDLED)
         if not (SHEETS / name / "sheet.json").is_file():
@@ -81,9 +82,9 @@ def describe_data(path: str, size: int, decoding: DecodingSettings | None = None
         classes = f", {len(pack.class_names)} classes" if pack.class_names else ""
         return f"{path}: pack of {len(pack)} images of {size}×{size}{classes}"
     listing = list_folder(folder, "data.path")
-    if not any(_looks_like_image(listing, name) for name in listing.files):
+    if not any(_looks_like_image(listing, name, decoding.file_bytes) for name in listing.files):
         raise UserError(f"data.path '{path}': none of its {len(listing)} files is an image; give a folder of images")
-    cached = _cached(listing, size, decoding or DecodingSettings())
+    cached = _cached(listing, size, decoding)
     what = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
     return f"{path}: folder of {len(listing)} files, {what}"
 
@@ -151,8 +152,8 @@ def _prepare(
     report(f"prepared {done.images} images in {done.seconds:.1f} s{rejected}")
 
 
-def _looks_like_image(listing: Listing, name: str) -> bool:
+def _looks_like_image(listing: Listing, name: str, most_bytes: int) -> bool:
     try:
-        return bool(read_image_file(listing.folder / name, DecodingSettings().file_bytes))
+        return bool(read_image_file(listing.folder / name, most_bytes))
     except NotAnImageError:
         return False

@@ -144,6 +144,8 @@ def test_range_ends_are_met_exactly_and_the_rest_closely(pixel_range):
     values = out.ravel()
     span = np.float32(high) - np.float32(low)
     assert (values[0], values[255]) == (np.float32(low), span + np.float32(low))
+    if pixel_range in ((-1.0, 1.0), (0.0, 1.0)):
+        assert values[255] == high
     assert (np.diff(values) > 0).all()
     np.testing.assert_allclose(values, np.arange(256) / 255 * (high - low) + low, rtol=0, atol=4e-7)
 

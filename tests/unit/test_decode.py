@@ -195,8 +195,9 @@ def test_limits(limits: Limits, expected: str) -> None:
 
 
 def test_limit_of_inflated_bytes() -> None:
-    with pytest.raises(RefusedError, match="40×30 pixels: inflated, up to 9600 bytes"):
-        decode.square(encoded(picture(), "PNG"), 16, Limits(inflated_bytes=9599))
+    with pytest.raises(RefusedError, match="40×30 pixels: inflated, more than 3629 bytes"):
+        decode.square(encoded(picture(), "PNG"), 16, Limits(inflated_bytes=30 * 121 - 1))
+    decode.square(encoded(picture(), "PNG"), 16, Limits(inflated_bytes=30 * 121))
 
 
 def test_reasons_are_one_line_without_addresses() -> None:

@@ -121,3 +121,20 @@ def test_compiling_must_be_worth_it():
     for folder_bytes in (0, 1 << 40):
         assert kernel_formats(DecodingSettings(decoder="kernels"), folder_bytes) == READ_BY_KERNELS
         assert kernel_formats(DecodingSettings(decoder="libraries"), folder_bytes) == ()
+
+
+def test_what_takes_too_much_memory_is_a_reason(decoders, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("gen_dist.kernels.jpeg.decode_resized", fail)
+    assert decoders["kernels"].decode(FILES["photo"]) == "takes more memory than there is"
+
+
+@pytest.mark.parametrize("name", ["photo", "drawing"])
+def test_large_images_are_left_to_the_subprocess(name, decoders, monkeypatch):
+    asked = []
+    monkeypatch.setattr("gen_dist.data.decoding.MOST_PIXELS", 50 * 37 - 1)
+    monkeypatch.setattr(decoders["kernels"]._process, "decode", asked.append)
+    decoders["kernels"].decode(FILES[name])
+    assert asked == [FILES[name]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gen_dist.kernels import affine, augment, jpeg, png
 from gen_dist.kernels.permutation import permute
 from gen_dist.kernels.philox import fill_normal, fill_uniform
 from gen_dist.kernels.tree import sum_rows
@@ -10,6 +11,13 @@ from gen_dist.kernels.tree import sum_rows
 POSITIONS = np.arange(3, dtype=np.int64)
 ROWS = np.zeros((4, 5), np.float32)
 SUMS = np.array([[0, 1], [2, 3]])
+
+
+IMAGES, ZERO = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1, np.int64)
+
+
+def augmented(out=None, images=IMAGES, **changes):
+    augment.augment(np.empty((1, 4, 4, 3), np.float32) if out is None else out, images, ZERO, ZERO, **changes)
 
 
 def floats(*shape):
@@ -30,6 +38,15 @@ def floats(*shape):
         (lambda: sum_rows(ROWS.astype(np.float16), SUMS), "rows: wants .* float32, .*; got float16, 4 × 5"),
         (lambda: sum_rows(ROWS.copy(), SUMS + 1), r"sums: wants integers in \[0, 4\); got 1 to 4"),
         (lambda: sum_rows(ROWS.copy(), SUMS.ravel()), "sums: wants .* int64, any × 2; got int64, 4"),
+        (lambda: augmented(out=IMAGES.copy()[:1], images=IMAGES, low=np.nan), "want finite numbers; got nan and 1.0"),
+        (lambda: augmented(out=IMAGES, images=IMAGES), "out: wants memory of its own"),
+        (lambda: augmented(scratch=(3, 4)), "scratch: wants one from make_scratch; got tuple"),
+        (lambda: augmented(scratch=augment.make_scratch(4, 5, 3)), r"wants one for \(4, 4, 3\); got .* \(4, 5, 3\)"),
+        (lambda: affine.matrices(*[np.full(1, np.nan)] * 6, 4, 4), "theta: wants degrees"),
+        (lambda: affine.matrices(*[np.zeros(1)] * 5, np.full(1, np.inf), 4, 4), "zoom_columns: wants finite.* got inf"),
+        (lambda: png.decode_chunks(png.Png(1, 1, 0, [], b"", None, False), png.Limits(), (7,)), r"three .* got \(7,\)"),
+        (lambda: jpeg.decode(b"", scratch=np.zeros(3)), "scratch: wants one from make_scratch; got ndarray"),
+        (lambda: jpeg.decode_resized(floats(4, 4, 3), b"", high=np.inf), "want finite numbers; got 0.0 and inf"),
     ],
 )
 def test_misfits_are_refused(call, message):

@@ -121,7 +121,9 @@ def test_floats_are_the_bytes_normalised(channels):
     small, normalised = np.empty((20, 20, channels), np.uint8), np.empty((20, 20, channels), np.float32)
     decode_resized(small, data)
     decode_resized(normalised, data, low=-1, high=1)
-    np.testing.assert_array_equal(normalised, small / np.float32(255) * np.float32(2) + np.float32(-1))
+    np.testing.assert_array_equal(
+        normalised, small * (np.float32(1) / np.float32(255)) * np.float32(2) + np.float32(-1)
+    )
 
 
 def test_nothing_is_written_beside_the_output():

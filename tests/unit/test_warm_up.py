@@ -8,7 +8,6 @@ import pytest
 from gen_dist.kernels import code_cache
 from gen_dist.kernels.warm_up import PARTS, warm_up
 
-# Counts what is compiled while the calls of one part are made again, after the part was warmed up.
 PROGRAM = """
 import sys
 from numba.core import event
@@ -17,6 +16,59 @@ with event.install_recorder("numba:compile") as recorder:
     print(*warm_up(*sys.argv[1:]), sep=",")
 print(sum(1 for _, e in recorder.buffer if e.is_start))
 """
+
+# What training and preparing do with kernels; prints what had to be compiled for it.
+USE = """
+import io, sys
+import numpy as np
+import simplejpeg
+from PIL import Image
+from numba.core import event
+from gen_dist.config import AugmentSettings
+from gen_dist.data.decoding import READ_BY_KERNELS, SquareDecoder
+from gen_dist.data.loader import Loader
+from gen_dist.data.stream import Batching
+from gen_dist.draws import Draws
+from gen_dist.kernels.limits import Limits
+from gen_dist.kernels.tree import sum_rows
+from tests.unit.test_loader import EVERYTHING, FakePack
+with event.install_recorder("numba:compile") as recorder:
+    for augment in (AugmentSettings(), EVERYTHING):
+        loader = Loader(FakePack(), 0, Batching(4, 2), augment=augment, pixel_range=(-1.0, 1.0))
+        loader.get(0, 0, [0, 1])
+        loader.close()
+    draws = Draws(0).at(0, 0, np.arange(3))
+    draws.normal("a", 5), draws.uniform("b", 2)
+    sum_rows(np.zeros((2, 3), np.float32), np.array([[0, 1]]))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    drawing = io.BytesIO()
+    Image.fromarray(pixels).save(drawing, "PNG")
+    with SquareDecoder(16, Limits(), READ_BY_KERNELS) as decoder:
+        for data in (simplejpeg.encode_jpeg(pixels), drawing.getvalue()):
+            assert isinstance(decoder.decode(data), np.ndarray)
+print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
+"""
+
+
+def test_what_was_warmed_up_is_all_that_is_used():
+    warm_up()
+    done = subprocess.run([sys.executable, "-c", USE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_folder_that_cannot_be_locked_is_no_fault(cache_home, monkeypatch):
+    folder = code_cache.cache_folder()
+    (folder / "lock").mkdir()
+    made = []
+    monkeypatch.setattr("gen_dist.kernels.warm_up.PARTS", {"training": (lambda: made.append(1),)})
+    assert warm_up() == warm_up() == ["training"]  # and no mark, since nothing was kept
+    assert made == [1, 1]
+
+
+def test_without_the_compiler_nothing_is_marked(cache_home, monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", True)
+    assert warm_up() == []
+    assert not list(code_cache.cache_folder().iterdir())
 
 
 def run(*parts):
