@@ -41,7 +41,7 @@ class DecodingSettings(Settings):
 
     decoder: Literal["auto", "kernels", "libraries"] = Field(
         "auto",
-        description="kernels: ours, for what they read; libraries: libjpeg-turbo, Pillow; auto: the faster here",
+        description="kernels: ours, for what they read; libraries: libjpeg-turbo, Pillow; auto: by folder size",
     )
     pixels: int = Field(100_000_000, ge=1, description="an image of more, width × height, is refused")
     side: int = Field(65_500, ge=1, le=65_535, description="an image that is wider or higher is refused")

@@ -47,7 +47,7 @@ def prepare(
 
     Top-level folders become classes if there are two or more and no image lies outside them. `workers`: decoding
     threads (default: one per CPU), each with a subprocess for what our kernels do not read; the pack's bytes do not
-    depend on it. Decoders differ: see docs/operations.md. `progress(done, total)` is called with
+    depend on it. Decoders differ: see docs/decoding.md. `progress(done, total)` is called with
     numbers of files. Files that are no image, or a damaged one, are skipped and listed. Raises UserError for a size out
     of range, a folder that is missing, empty or without a readable image, an `out` that exists or cannot be written.
     """
