@@ -3,18 +3,22 @@
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import TypeVar
 
 from gen_dist.cluster.janitor import dismiss, hire
 from gen_dist.cluster.placement import Node
 from gen_dist.errors import RunError, UserError
 
+T = TypeVar("T")
 MEGABYTE = 1_000_000
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST_TEMPORARY_FOLDER = 28  # Unix socket paths end at 107 bytes
 
 
@@ -47,19 +51,22 @@ def local_cluster(cpus: int, object_store_mb: int) -> Iterator[None]:
     folder = make_folder()
     with changed_environment(environment):
         janitor = hire(folder)
-        import ray
-
-        adapt_ray()
         try:
-            ray.init(
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=object_store_mb * MEGABYTE,
-                _temp_dir=folder,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with signals_held():
+                import ray
+
+                adapt_ray()
+                ray.init(
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    object_store_memory=object_store_mb * MEGABYTE,
+                    _temp_dir=folder,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except BaseException as error:
+            with suppress(Exception):
+                ray.shutdown()  # or it would write into its folder when the process ends
             dismiss(janitor)
             if isinstance(error, Exception):
                 raise RunError(f"Ray could not start on this machine: {' '.join(str(error).split())[:300]}") from error
@@ -170,7 +177,37 @@ def adapt_ray() -> None:
     ray._private.utils.set_sigterm_handler = nothing
     # A signal to our process group, such as a closing terminal's, must reach Ray's processes through us only.
     services = vars(ray._private.services)
-    services["ConsolePopen"] = partial(services["ConsolePopen"], process_group=0)
+    services["ConsolePopen"] = partial(_start_process, services["ConsolePopen"])
+
+
+def _start_process(
+    popen: Callable[..., T], *args: object, preexec_fn: Callable[[], None] | None = None, **options: object
+) -> T:
+    """Start one of Ray's processes in a group of its own, and without the mask of `signals_held`."""
+
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if preexec_fn is not None:
+            preexec_fn()
+
+    return popen(*args, preexec_fn=prepare, process_group=0, **options)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Signals wait, and meet the handlers afterwards that were there before. For the main thread.
+
+    While Ray connects, its C++ aborts the process if a signal comes, to whatever thread, and it leaves handlers of its
+    own. Threads that start meanwhile never take signals, which then all go to the main thread.
+    """
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def list_nodes() -> list[Node]:
