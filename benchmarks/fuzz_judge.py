@@ -23,10 +23,10 @@ from benchmarks import fuzz_entropy
 from benchmarks.fuzz_entropy import CUT, NO_CODE, OVERRUN, RESTART
 from benchmarks.fuzz_files import Case, Format, pick
 from benchmarks.fuzz_repair import WHOLE, Place, repair_png, strip_png
-from gen_dist.data.decode import MADE_UP, _rgb
 from gen_dist.kernels import jpeg, png
 from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from gen_dist.kernels.taps import FILTERS
+from gen_dist.preparing.decode import MADE_UP, _rgb
 
 LIMITS = Limits(pixels=1 << 22, side=1 << 15, inflated_bytes=1 << 24)
 LONGEST_SECONDS = 1.0  # of CPU time

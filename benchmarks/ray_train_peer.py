@@ -92,7 +92,7 @@ def load_images() -> Tensor:
     import numpy as np
 
     from gen_dist.data.pack import Pack
-    from gen_dist.data.source import resolve_data
+    from gen_dist.preparing.resolving import resolve_data
 
     pack = Pack.open(resolve_data("bundled:emoji", 32, lambda line: None))
     images_NHWC = torch.from_numpy(pack.read(np.arange(len(pack))))

@@ -22,8 +22,8 @@ from benchmarks.launch import describe_machine
 from benchmarks.training_run import CommandFailed, Leg, plain, ray, train
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
-from gen_dist.data.source import resolve_data
 from gen_dist.errors import UserError
+from gen_dist.preparing.resolving import resolve_data
 from gen_dist.presets import load_config
 from gen_dist.record.comparison import compare_runs
 from gen_dist.record.run_record import RunRecord, read_run

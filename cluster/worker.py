@@ -20,9 +20,9 @@ from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.faults import disturb_probe, inject_faults
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
-from gen_dist.data.source import locate_pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
 from gen_dist.events import Event, Message
+from gen_dist.preparing.resolving import locate_pack
 from gen_dist.source_hash import source_hash
 
 if TYPE_CHECKING:

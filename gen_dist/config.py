@@ -50,10 +50,41 @@ class DecodingSettings(Settings):
     inflated_bytes: int = Field(1 << 30, ge=1, description="a PNG whose pixels take more is refused")
 
 
+class PrepareSettings(Settings):
+    """How a source becomes the square images of a pack."""
+
+    crop: str = Field(
+        "center",
+        pattern=r"^(center|fit|stretch|pad|box:[0-9]{1,5},[0-9]{1,5},[0-9]{1,5},[0-9]{1,5})$",
+        description="center | pad (all of it, in the middle) | fit (all of it, top left) | stretch | box:X,Y,W,H",
+    )
+    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = Field(
+        "lanczos", description="how pixels are averaged when the size changes; as Pillow's of that name"
+    )
+    gray: bool = Field(False, description="one channel, the luma, in place of three")
+    background: str = Field(
+        "white",
+        pattern=r"^(white|black|gray|[0-9]{1,3},[0-9]{1,3},[0-9]{1,3})$",
+        description="what lies behind transparent pixels and beside padded images: white | black | gray | R,G,B",
+    )
+    frames: Literal["first", "all"] = Field("first", description="of an animated GIF, PNG or WebP")
+    drop_duplicates: Literal["none", "exact", "near"] = Field(
+        "none", description="leave out images equal to an earlier one, or nearly (perceptual hash)"
+    )
+    keep: Literal["pixels", "jpeg"] = Field(
+        "pixels",
+        description="jpeg: files of the images' own size, decoded while training, for random crops",
+    )
+    on_error: Literal["skip", "fail"] = Field("skip", description="what to do about a file that gives no image")
+    every: int = Field(1, ge=1, description="of a video, take each so-manieth frame")
+    fps: float | None = Field(None, gt=0, le=1000, description="of a video, take so many frames a second instead")
+
+
 class DataSettings(Settings):
     path: str = Field("", description="a folder of images, a pack made by 'gen-dist prepare', or bundled:emoji")
     size: int = Field(64, ge=8, le=1024, description="side of the square training images, in pixels")
     augment: AugmentSettings = AugmentSettings()
+    prepare: PrepareSettings = PrepareSettings()
     decoding: DecodingSettings = DecodingSettings()
     loader_threads: int = Field(1, ge=1, le=64, description="threads that fill batches, per worker")
     prefetch: int = Field(2, ge=1, le=16, description="batches kept ready ahead of the step, per worker")

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.prepare import prepare
 from gen_dist.errors import UserError
+from gen_dist.preparing.prepare import prepare
 from gen_dist.presets import load_config
 
 MOST_SHOWN = 5

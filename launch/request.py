@@ -8,8 +8,8 @@ from gen_dist.assignment import Files
 from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
-from gen_dist.data.source import resolve_data
 from gen_dist.errors import UserError
+from gen_dist.preparing.resolving import resolve_data
 from gen_dist.presets import load_config
 from gen_dist.record.checkpoints import latest_checkpoint, read_checkpoint
 from gen_dist.record.run_folder import RunFolder, default_run_path

@@ -6,11 +6,11 @@ from functools import partial
 from gen_dist.cluster.placement import plan_workers
 from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
 from gen_dist.config import RunConfig
-from gen_dist.data.prepare import cpus
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Opened, Request, open_run
 from gen_dist.launch.signals import StopRequest, stop_on_signals
+from gen_dist.preparing.prepare import cpus
 
 
 def run_with_ray(request: Request) -> int:

@@ -74,7 +74,7 @@ def _augment(inputs: Inputs, order: np.ndarray, matrices: np.ndarray | None) -> 
 
 def jpeg(inputs: Inputs) -> Run:
     """What `decoder: auto` picks."""
-    from gen_dist.data.decoding import AUTO
+    from gen_dist.preparing.decoding import AUTO
 
     return jpeg_numba(inputs) if "jpeg" in AUTO else jpeg_simplejpeg(inputs)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
-from gen_dist.data import decode
-from gen_dist.data.decode import RefusedError
 from gen_dist.kernels.limits import Limits
+from gen_dist.preparing import decode
+from gen_dist.preparing.decode import RefusedError
 
 
 def picture(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.decoding import AUTO, AUTO_FROM_BYTES, READ_BY_KERNELS, SquareDecoder, kernel_formats
 from gen_dist.kernels.limits import Limits
+from gen_dist.preparing.decoding import AUTO, AUTO_FROM_BYTES, READ_BY_KERNELS, SquareDecoder, kernel_formats
 
 FORMATS = {"auto": AUTO, "kernels": READ_BY_KERNELS, "libraries": ()}
 
@@ -134,7 +134,7 @@ def test_what_takes_too_much_memory_is_a_reason(decoders, monkeypatch):
 @pytest.mark.parametrize("name", ["photo", "drawing"])
 def test_large_images_are_left_to_the_subprocess(name, decoders, monkeypatch):
     asked = []
-    monkeypatch.setattr("gen_dist.data.decoding.MOST_PIXELS", 50 * 37 - 1)
+    monkeypatch.setattr("gen_dist.preparing.decoding.MOST_PIXELS", 50 * 37 - 1)
     monkeypatch.setattr(decoders["kernels"]._process, "decode", asked.append)
     decoders["kernels"].decode(FILES[name])
     assert asked == [FILES[name]]

@@ -40,7 +40,7 @@ def test_light(module):
 
 
 def test_the_decoding_subprocess_loads_no_compiler():
-    loaded = json.loads(run(PROGRAM, "gen_dist.data.decode"))
+    loaded = json.loads(run(PROGRAM, "gen_dist.preparing.decode"))
     assert [name for name in ("torch", "ray", "wandb", "numba", "numpy") if name in loaded] == []
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gen_dist.data.decode import _rgb
 from gen_dist.kernels import png_filters
 from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from gen_dist.kernels.png import decode, read_chunks
+from gen_dist.preparing.decode import _rgb
 from tests.naive import png as naive
 from tests.naive.png import SIGNATURE, chunk, header
 

@@ -25,7 +25,7 @@ import simplejpeg
 from PIL import Image
 from numba.core import event
 from gen_dist.config import AugmentSettings
-from gen_dist.data.decoding import READ_BY_KERNELS, SquareDecoder
+from gen_dist.preparing.decoding import READ_BY_KERNELS, SquareDecoder
 from gen_dist.data.loader import Loader
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws

@@ -11,13 +11,13 @@ from typing import Self
 import numpy as np
 
 import gen_dist
-from gen_dist.data.decode import LENGTH, READY, REPLY
 from gen_dist.errors import RunError
 from gen_dist.kernels.limits import Limits
+from gen_dist.preparing.decode import LENGTH, READY, REPLY
 
 SECONDS_PER_IMAGE = 60.0  # far above what the largest image takes on a busy machine
 SECONDS_TO_START = 60.0  # of which a tenth of one is usual
-DECODER = "gen_dist.data.decode"
+DECODER = "gen_dist.preparing.decode"
 
 Outcome = np.ndarray | str  # the image, uint8 (size, size, 3), or why there is none
 

@@ -6,11 +6,11 @@ from typing import Self
 import numpy as np
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.decoder_process import DecoderProcess, Outcome
-from gen_dist.data.exif import central_square, orientation, upright
 from gen_dist.kernels import jpeg, png
 from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from gen_dist.kernels.resize import resize
+from gen_dist.preparing.decoder_process import DecoderProcess, Outcome
+from gen_dist.preparing.exif import central_square, orientation, upright
 
 FILTER = "lanczos"
 READ_BY_KERNELS = ("jpeg", "png")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen_dist.data import source
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack, PackWriter
-from gen_dist.data.source import describe_data, locate_pack, resolve_data
 from gen_dist.errors import UserError
+from gen_dist.preparing import resolving as source
+from gen_dist.preparing.resolving import describe_data, locate_pack, resolve_data
 
 
 @pytest.fixture(autouse=True)

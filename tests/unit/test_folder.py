@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gen_dist.data.listing import NotAnImageError, list_folder, read_image_file
 from gen_dist.errors import UserError
+from gen_dist.sources.folder import NotAnImageError, list_folder, read_image_file
 
 
 def put(folder: Path, *names: str) -> None:

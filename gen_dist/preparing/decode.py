@@ -1,4 +1,4 @@
-"""Foreign image files decoded at arm's length: `python -m gen_dist.data.decode SIZE LIMITS…` serves one parent process.
+"""Foreign image files decoded at arm's length: `python -m gen_dist.preparing.decode SIZE LIMITS…` serves one parent.
 
 Decoders are large C programs fed with files from anywhere, so they run here, with a limit on memory, and may crash
 without harm. SIZE and LIMITS are numbers, the latter the fields of `kernels.limits.Limits` in their order. The parent's

@@ -12,12 +12,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.decoder_process import Outcome
-from gen_dist.data.decoding import SquareDecoder, kernel_formats, limits_of
-from gen_dist.data.listing import Listing, NotAnImageError, list_folder, read_image_file
 from gen_dist.data.pack import PackWriter, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
+from gen_dist.preparing.decoder_process import Outcome
+from gen_dist.preparing.decoding import SquareDecoder, kernel_formats, limits_of
+from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file
 
 SIZES = range(8, 1025)
 CHUNK_FILES, CHUNK_BYTES = 32, 4 << 20  # what a thread decodes at a time; of its output
