@@ -12,7 +12,7 @@ class Decoded:
     Args:
         images: uint8, k x size x size x channels: what the recipe makes of each frame.
         width, height: in pixels, upright, before that.
-        jpegs: for a recipe that keeps JPEGs, k of them, each upright, of width x height pixels, and read by our kernels.
+        jpegs: for a recipe that keeps JPEGs, k of them: upright, of width x height pixels, and read by our kernels.
     """
 
     images: np.ndarray

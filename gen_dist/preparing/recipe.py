@@ -1,6 +1,6 @@
 """How an image file becomes an image of a pack: settings, checked and turned into numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.errors import UserError
@@ -34,7 +34,7 @@ class Recipe:
     all_frames: bool = False
     keep_jpeg: bool = False
     decoder: str = "auto"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def recipe_of(size: int, prepare: PrepareSettings, decoding: DecodingSettings) -> Recipe:
