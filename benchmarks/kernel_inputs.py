@@ -111,7 +111,8 @@ def write_files(folder: Path, suffix: str, files: Iterator[bytes]) -> None:
 
 def pack(folder: Path, photographs: Path) -> None:
     """The JPEG files of `large_jpeg`, files of their small images, and a pack that repeats those."""
-    from gen_dist.data.pack import PackWriter
+    from gen_dist.data.pack_files import About
+    from gen_dist.data.pack_writer import PackWriter
 
     large_jpeg(folder, photographs)
     small = [
@@ -123,7 +124,7 @@ def pack(folder: Path, photographs: Path) -> None:
     with PackWriter(folder / "pack", (SIDE, SIDE, 3)) as writer:
         for image in images:
             writer.append(image)
-        writer.finish("crops of photographs", {"images": len(images)}, None, [])
+        writer.finish(About("crops of photographs", {"images": len(images)}, None, []))
 
 
 def nothing(folder: Path, photographs: Path) -> None:

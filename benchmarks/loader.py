@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.processes import cpu_model
 from gen_dist.config import AugmentSettings
 from gen_dist.data.loader import Loader
-from gen_dist.data.pack import Pack, PackWriter
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.data.stream import Batching, Stream
 
 IMAGES, BATCH, STEPS, REPEATS, SIZES = 4096, 128, 32, 5, (32, 64)
@@ -35,7 +37,7 @@ def make_pack(path: Path, size: int) -> Pack:
     with PackWriter(path, (size, size, 3)) as writer:
         for _ in range(IMAGES):
             writer.append(generator.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        writer.finish("random", {"images": IMAGES}, None, [])
+        writer.finish(About("random", {"images": IMAGES}, None, []))
     return Pack.open(path)
 
 

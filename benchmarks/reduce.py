@@ -24,7 +24,8 @@ import numpy as np
 from benchmarks.processes import cpu_model
 from benchmarks.reduce_table import NO_LINK, Row, notes, table, verdict
 from benchmarks.reduce_worker import DDP, LATE, PLAIN, TREE, Group, Model
-from gen_dist.data.pack import PackWriter
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 from tests.hosts import Host, HostsError, available, hosts
 
@@ -192,7 +193,7 @@ def write_noise(path: Path, size: int) -> str:
     with PackWriter(path, (size, size, 3)) as writer:
         for _ in range(IMAGES):
             writer.append(generator.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        writer.finish("noise", {"images": IMAGES}, None, [])
+        writer.finish(About("noise", {"images": IMAGES}, None, []))
     return str(path)
 
 

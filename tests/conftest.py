@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen_dist.data.pack import PackWriter
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_writer import PackWriter
 from tests import hosts as namespaces
 
 TINY_IMAGES = 37  # a prime: no batch divides it
@@ -24,7 +25,7 @@ def write_pack(path: Path, images: int = TINY_IMAGES, size: int = 16) -> Path:
             centre, colour = generator.uniform(3, size - 3, 2), generator.integers(0, 256, 3)
             disc = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2 < size)[..., None]
             writer.append(np.where(disc, colour, 255).astype(np.uint8))
-        writer.finish("made by a test", {"images": images}, None, [])
+        writer.finish(About("made by a test", {"images": images}, None, []))
     return path
 
 

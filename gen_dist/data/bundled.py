@@ -9,7 +9,10 @@ import numpy as np
 from PIL import Image
 
 from gen_dist.data.cache import packs_cache
-from gen_dist.data.pack import VERSION, Pack, PackWriter
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_meta import VERSION
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 
 SHEETS = Path(__file__).parent / "bundled"
@@ -79,7 +82,7 @@ def _write(sheet: Sheet, path: Path) -> None:
             for tile, label in zip(tiles, labels, strict=True):
                 writer.append(tile, label)
             counts = {"files": len(tiles), "images": len(tiles), "rejected": 0}
-            writer.finish(sheet.source, counts, list(sheet.categories), [])
+            writer.finish(About(sheet.source, counts, list(sheet.categories), []))
     except UserError as error:
         if path.exists():
             return  # another process was faster

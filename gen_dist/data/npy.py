@@ -38,16 +38,35 @@ def map_npy(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.m
 
 
 class NpyStream:
-    """An `.npy` file whose length is not known yet: its header is written again when it is closed."""
+    """An `.npy` file whose length is not known yet: its header is written again when it is closed.
 
-    def __init__(self, path: Path, dtype: type[np.generic], item_shape: tuple[int, ...]) -> None:
-        self.path, self.dtype, self.item_shape, self.count = path, dtype, item_shape, 0
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by close or discard
-        self._file.write(bytes(HEADER_BYTES))
+    `kept`: how many items of a file that is there already to go on after; what follows them is cut off.
+    """
 
-    def append(self, data: bytes) -> None:
+    def __init__(
+        self, path: Path, dtype: type[np.generic], item_shape: tuple[int, ...], kept: int | None = None
+    ) -> None:
+        self.path, self.dtype, self.item_shape, self.count = path, dtype, item_shape, kept or 0
+        if kept is None:
+            self._file = open(path, "w+b")  # noqa: SIM115 - closed by close or discard
+            self._file.write(bytes(HEADER_BYTES))
+            return
+        self._file = open(path, "r+b")  # noqa: SIM115
+        end = HEADER_BYTES + kept * np.dtype(dtype).itemsize * math.prod(item_shape)
+        if os.fstat(self._file.fileno()).st_size < end:
+            self._file.close()
+            raise ValueError(f"'{path}' is shorter than {end} bytes")
+        self._file.truncate(end)
+        self._file.seek(end)
+
+    def append(self, data: bytes | memoryview, count: int = 1) -> None:
+        """`data`: the bytes of `count` items."""
         self._file.write(data)
-        self.count += 1
+        self.count += count
+
+    def sync(self) -> None:
+        """Brings what was appended to the disk."""
+        sync(self._file)
 
     def close(self) -> None:
         """Writes the header and brings the file to the disk."""
@@ -58,7 +77,7 @@ class NpyStream:
         self._file.close()
 
     def discard(self) -> None:
-        """Closes the file, whatever state it is in; it is about to be deleted."""
+        """Closes the file, whatever state it is in."""
         with contextlib.suppress(OSError):  # what was buffered found no room; nobody will miss it
             self._file.close()
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.pack import PackWriter, printable
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_meta import printable
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.preparing.decoder_process import Outcome
@@ -74,7 +76,7 @@ def prepare(
             first = f"{rejected[0][0]}: {rejected[0][1]}"
             raise UserError(f"folder '{source}': none of its {len(rejected)} files is a readable image ({first})")
         counts = {"files": len(listing), "images": images, "rejected": len(rejected)}
-        writer.finish(str(source), counts, classes.names(), rejected)
+        writer.finish(About(str(source), counts, classes.names(), rejected))
     return Prepared(Path(out), images, rejected, classes.names(), time.perf_counter() - started)
 
 

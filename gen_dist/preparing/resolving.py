@@ -12,7 +12,8 @@ from pathlib import Path
 from gen_dist.config import DecodingSettings
 from gen_dist.data.bundled import SHEETS, Sheet, bundled_pack
 from gen_dist.data.cache import packs_cache
-from gen_dist.data.pack import META, VERSION, Pack, printable
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_meta import META, VERSION, printable
 from gen_dist.errors import UserError
 from gen_dist.preparing.prepare import check_size, prepare
 from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen_dist.data.pack import Pack, PackWriter, printable
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_meta import printable
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 
 SHAPE = (4, 5, 3)
@@ -25,7 +28,9 @@ def write(path: Path, images: np.ndarray, labelled: bool = True, part_bytes: int
     with PackWriter(path, SHAPE, part_bytes) as writer:
         for number, image in enumerate(images):
             writer.append(image, number % 2 if labelled else None)
-        writer.finish("somewhere", {"files": len(images) + 1}, ["a", "b"] if labelled else None, [("x", "too blue")])
+        writer.finish(
+            About("somewhere", {"files": len(images) + 1}, ["a", "b"] if labelled else None, [("x", "too blue")])
+        )
     return path
 
 
@@ -87,10 +92,10 @@ def test_labels_without_names_are_dropped(tmp_path: Path) -> None:
         writer.append(pictures(1)[0], 1)
         writer.append(pictures(1)[0])
         with pytest.raises(ValueError, match="1 of 2 images have no label"):
-            writer.finish("", {}, ["a", "b"], [])
-        writer.finish("", {}, None, [])
+            writer.finish(About("", {}, ["a", "b"], []))
+        writer.finish(About("", {}, None, []))
     assert Pack.open(tmp_path / "pack").labels is None
-    assert sorted(os.listdir(tmp_path / "pack")) == ["checksums.npy", "images-00000.npy", "meta.json"]
+    assert sorted(os.listdir(tmp_path / "pack")) == ["checksums.npy", "images-00000.npy", "index.jsonl", "meta.json"]
 
 
 def test_names_that_are_not_text(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_names_that_are_not_text(tmp_path: Path) -> None:
     assert printable("café\n.png") == "café\n.png"
     with PackWriter(tmp_path / "pack", SHAPE) as writer:
         writer.append(pictures(1)[0], 0)
-        writer.finish(name, {}, [name], [(name, name)])
+        writer.finish(About(name, {}, [name], [(name, name)]))
     meta = Pack.open(tmp_path / "pack").meta
     assert (meta.source, *meta.class_names, meta.rejected[0].name) == ("caf\\xe9.png",) * 3
 
@@ -132,7 +137,7 @@ def test_writer_refuses(tmp_path: Path, pack: Path) -> None:
             with pytest.raises(ValueError, match="the pack holds uint8"):
                 writer.append(wrong)
         with pytest.raises(UserError, match="no image to put in it"):
-            writer.finish("", {}, None, [])
+            writer.finish(About("", {}, None, []))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["dangling", "file", "pack"]
 
 
@@ -141,7 +146,7 @@ def test_a_name_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
         writer.append(pictures(1)[0])
         write(tmp_path / "pack", pictures())
         with pytest.raises(UserError, match="cannot write it"):
-            writer.finish("", {}, None, [])
+            writer.finish(About("", {}, None, []))
     assert Pack.open(tmp_path / "pack").verify() == []
     assert [one.name for one in tmp_path.iterdir()] == ["pack"]
 
@@ -154,7 +159,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         writer.append(pictures(1)[0])
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(UserError, match=r"pack '.*pack': cannot write it: No space left on device"):
-            writer.finish("", {}, None, [])
+            writer.finish(About("", {}, None, []))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -198,7 +203,7 @@ def pipe(file: str) -> Callable[[Path], None]:
     return change
 
 
-PARTS = [{"file": f"images-{part:05d}.npy", "images": n} for part, n in enumerate((3, 3, 1))]
+PARTS = [{"file": f"images-{part:05d}.npy", "images": n, "bytes": 60 * n} for part, n in enumerate((3, 3, 1))]
 FAULTS = {
     "no meta": (lambda pack: (pack / "meta.json").unlink(), "no file meta.json in it"),
     "meta is a pipe": (pipe("meta.json"), "no file meta.json in it"),
@@ -208,7 +213,8 @@ FAULTS = {
     "meta deeply nested": (replace("meta.json", b"[" * 100_000), "meta.json: Invalid JSON"),
     "meta a list": (replace("meta.json", b"[]"), "meta.json: Input should be an object"),
     "meta of another program": (edit(format="npz"), "meta.json: format: Input should be 'gen-dist pack'"),
-    "later version": (edit(version=2), "meta.json: pack version 2, this gen-dist reads version 1"),
+    "later version": (edit(version=3), "meta.json: pack version 3, this gen-dist reads version 2"),
+    "earlier version": (edit(version=1), "meta.json: pack version 1, this gen-dist reads version 2"),
     "version no number": (edit(version="1"), "meta.json: version: Input should be a valid integer"),
     "unknown key": (edit(extra=1), "meta.json: extra: Extra inputs are not permitted"),
     "key on two lines": (edit(**{"a\nb": 1}), "meta.json: a b: Extra inputs"),
@@ -219,11 +225,17 @@ FAULTS = {
     "absurd shape": (edit(shape=[4, 1 << 40, 3]), "meta.json: shape.1: Input should be less"),
     "other shape": (edit(shape=[5, 4, 3]), "images-00000.npy: its header says"),
     "absurd part": (
-        edit(images=10**30, parts=[{"file": "images-00000.npy", "images": 10**30}]),
+        edit(images=10**30, parts=[{"file": "images-00000.npy", "images": 10**30, "bytes": 60 * 10**30}]),
         "images-00000.npy: its header says",
     ),
-    "part outside": (edit(parts=[*PARTS[:2], {"file": "../images-00002.npy", "images": 1}]), "meta.json: parts.2.file"),
-    "part absolute": (edit(parts=[*PARTS[:2], {"file": "/etc/passwd", "images": 1}]), "meta.json: parts.2.file"),
+    "part outside": (
+        edit(parts=[*PARTS[:2], {"file": "../images-00002.npy", "images": 1, "bytes": 60}]),
+        "meta.json: parts.2.file",
+    ),
+    "part absolute": (
+        edit(parts=[*PARTS[:2], {"file": "/etc/passwd", "images": 1, "bytes": 60}]),
+        "meta.json: parts.2.file",
+    ),
     "hash no hash": (edit(content_hash="abc"), "meta.json: content_hash"),
     "too few classes": (edit(class_names=["a"]), "labels.npy: labels outside 0 … 0"),
     "classes, no labels": (lambda pack: (pack / "labels.npy").unlink(), "labels.npy: cannot read it: No such file"),

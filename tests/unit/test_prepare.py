@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from gen_dist.config import DecodingSettings
-from gen_dist.data.pack import Pack, PackWriter
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import RunError, UserError
 from gen_dist.kernels.limits import Limits
 from gen_dist.preparing import decoder_process as module

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from gen_dist.data.cache import packs_cache
-from gen_dist.data.pack import Pack, PackWriter
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 from gen_dist.preparing import resolving as source
 from gen_dist.preparing.resolving import describe_data, locate_pack, resolve_data
@@ -34,7 +36,7 @@ def photos(tmp_path: Path) -> Path:
 def write(path: Path, shape: tuple[int, int, int]) -> Path:
     with PackWriter(path, shape) as writer:
         writer.append(np.zeros(shape, np.uint8), 0)
-        writer.finish("", {}, ["all"], [])
+        writer.finish(About("", {}, ["all"], []))
     return path
 
 

@@ -1,0 +1,57 @@
+"""`index.jsonl` of a pack: a line for each item of the source, in order: what became of it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gen_dist.data.pack_meta import damaged
+
+INDEX = "index.jsonl"
+_TYPES = {"name": str, "stamp": str, "images": int, "width": int, "height": int, "reason": str, "block": str}
+_DEFAULTS = {"images": 1, "width": 0, "height": 0, "reason": "", "block": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of an item.
+
+    Args:
+        name, stamp, block: the item's (`sources.source.Item`).
+        images: how many images of the pack are its; 0 if it was rejected or left out.
+        width, height: of the item's image in pixels, before anything was done to it; 0 where there is none.
+        reason: why there is no image; "" where there is one.
+    """
+
+    name: str
+    stamp: str
+    images: int = 1
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+    block: str = ""
+
+    def line(self) -> bytes:
+        """As JSON, without what is as usual; names that are not UTF-8 survive, as escaped surrogates."""
+        fields = {key: value for key, value in asdict(self).items() if _DEFAULTS.get(key) != value}
+        return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def read_index(pack: Path) -> Iterator[Entry]:
+    """The entries of a pack, one at a time. Raises UserError for a line that is none."""
+    try:
+        with open(pack / INDEX, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield _entry(pack, number, line)
+    except OSError as error:
+        raise damaged(pack, INDEX, f"cannot read it: {error.strerror}") from error
+
+
+def _entry(pack: Path, number: int, line: bytes) -> Entry:
+    try:
+        fields = json.loads(line)
+        if all(type(value) is _TYPES[key] for key, value in fields.items()):
+            return Entry(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise damaged(pack, INDEX, f"line {number} is not an entry")
