@@ -9,7 +9,6 @@ from PIL import Image
 
 from gen_dist.kernels import jpeg, png
 from gen_dist.kernels.cropping import Window, window
-from gen_dist.kernels.jpeg import JpegHeaders
 from gen_dist.kernels.jpeg_status import TOO_LONG_A_SIDE, TOO_MANY_PIXELS
 from gen_dist.kernels.limits import DecodeError, UnsupportedError
 from gen_dist.kernels.resize import resize
@@ -30,6 +29,9 @@ READ_BY_KERNELS = ("jpeg", "png")
 AUTO, AUTO_FROM_BYTES = ("jpeg", "png"), 1 << 30
 # Larger images go to the subprocess, whose memory is limited: here one takes up to 7 bytes a pixel in every thread.
 MOST_PIXELS = 1 << 24
+# What the inverse transform of a JPEG leaves, at least, for the filter to work on: so many times the wanted size.
+# docs/decoding.md says what that costs.
+LEFT = 4 / 3
 _JPEG = b"\xff\xd8\xff"
 _MOST_JOINED_BYTES = 8 << 20  # of files in one call of our kernels, which want them in one piece
 _XMP_ORIENTATION, _XMP_REACH = b"tiff:Orientation", 1 << 18  # which Pillow heeds too; and how far we look for it
@@ -141,9 +143,11 @@ class Decoder:
         blob, offsets = _joined(stored)
         headers = jpeg.read_headers(blob, offsets, self.recipe.limits, self._scratch)
         outcomes: dict[int, Outcome] = {}
-        alike: dict[Window | tuple[int, int], list[tuple[int, Window]]] = {}
-        for k, data in enumerate(stored):
-            found = self._look_at(data, headers, k)
+        alike: dict[tuple[int, ...], list[tuple[int, Window]]] = {}
+        sizes = list(zip(headers.widths.tolist(), headers.heights.tolist(), strict=True))
+        fields = zip(headers.statuses.tolist(), headers.exif.tolist(), headers.other_metadata.tolist(), strict=True)
+        for k, (status, exif, other_metadata) in enumerate(fields):
+            found = self._look_at(stored[k], status, *sizes[k], exif, other_metadata)
             if isinstance(found, Window):
                 alike.setdefault(found.placed[2:], []).append((k, found))
             else:
@@ -151,30 +155,30 @@ class Decoder:
         for members in alike.values():
             chosen = [stored[k] for k, _ in members]
             decoded = self._decode_alike(chosen, [found for _, found in members])
-            for (k, _), data, image in zip(members, chosen, decoded, strict=True):
-                if isinstance(image, np.ndarray):
-                    kept = [data] if self.recipe.keep_jpeg else None
-                    outcomes[numbers[k]] = Decoded(image[None], int(headers.widths[k]), int(headers.heights[k]), kept)
-                else:
+            for (k, _), image in zip(members, decoded, strict=True):
+                if isinstance(image, str):
                     outcomes[numbers[k]] = image
+                else:
+                    outcomes[numbers[k]] = Decoded(image, *sizes[k], [stored[k]] if self.recipe.keep_jpeg else None)
         return outcomes
 
-    def _look_at(self, data: bytes, headers: JpegHeaders, k: int) -> Window | Outcome:
+    def _look_at(
+        self, data: bytes, status: int, width: int, height: int, exif: Sequence[int], other_metadata: bool
+    ) -> Window | Outcome:
         """Where a JPEG that is to be decoded together with others lies; or what became of it otherwise."""
-        status, width, height = int(headers.statuses[k]), int(headers.widths[k]), int(headers.heights[k])
         try:
-            if status in (TOO_LONG_A_SIDE, TOO_MANY_PIXELS):
-                self.recipe.limits.check_size(width, height)
-            self.recipe.limits.check_bytes(len(data))
             if status:
+                self.recipe.limits.check_bytes(len(data))
+                if status in (TOO_LONG_A_SIDE, TOO_MANY_PIXELS):
+                    self.recipe.limits.check_size(width, height)
                 raise jpeg.error_for(status)
             check_kept(self.recipe, width, height)
             if width * height > MOST_PIXELS:
                 return self._from_process(data)
-            begin, end = headers.exif[k]
+            begin, end = exif
             number = orientation_in(data[begin:end]) if end else 1
             if number == 1:
-                if headers.other_metadata[k] and _XMP_ORIENTATION in data[:_XMP_REACH]:
+                if other_metadata and _XMP_ORIENTATION in data[:_XMP_REACH]:
                     return self._from_process(data)
                 return self._window(width, height)
             return self._from_process(data) if self.recipe.keep_jpeg else self._turn(data, width, height, number)
@@ -199,8 +203,8 @@ class Decoder:
         jpeg.decode_resized(out, data, **options, limits=self.recipe.limits, scratch=self._scratch)  # type: ignore[arg-type]
         return Decoded(self._bordered(upright(out, number)[None], found), width, height)
 
-    def _decode_alike(self, files: list[bytes], windows: list[Window]) -> Sequence[np.ndarray | str]:
-        """JPEGs that become images of one size, before borders; pixels or a reason for each."""
+    def _decode_alike(self, files: list[bytes], windows: list[Window]) -> list[np.ndarray | str]:
+        """JPEGs that become images of one size, before borders: 1 x size x size x channels or a reason for each."""
         width, height = windows[0].placed[2:]
         try:
             blob, offsets = _joined(files)
@@ -210,9 +214,9 @@ class Decoder:
                 blob,
                 offsets,
                 statuses,
-                boxes=np.array([found.box for found in windows]),
+                boxes=np.array(list(map(_box, windows))),
                 filter=self.recipe.filter,
-                reduce=np.array([_reduction(found) for found in windows], np.int64),
+                reduce=np.array(list(map(_reduction, windows)), np.int64),
                 limits=self.recipe.limits,
                 scratch=self._scratch,
             )
@@ -221,9 +225,7 @@ class Decoder:
             if len(files) == 1:
                 return ["takes more memory than there is"]
             return [self._decode_alike([data], [found])[0] for data, found in zip(files, windows, strict=True)]
-        if not statuses.any():
-            return list(images)
-        return [_reason(status) if status else image for image, status in zip(images, statuses, strict=True)]
+        return [_reason(status) if status else images[i : i + 1] for i, status in enumerate(statuses.tolist())]
 
     def _keep(self, images: list[np.ndarray], width: int, height: int) -> Outcome:
         """Images of the file's own size, as JPEGs and what our kernels make of these."""
@@ -234,18 +236,16 @@ class Decoder:
             return str(error)
         except MemoryError:
             return "takes more memory than there is"
-        if isinstance(small[0], str):
-            return small[0]
-        return Decoded(np.stack(small), width, height, jpegs)  # type: ignore[arg-type]  # all of the same kind
+        reasons = [one for one in small if isinstance(one, str)]
+        return reasons[0] if reasons else Decoded(np.concatenate(small), width, height, jpegs)  # type: ignore[arg-type]
 
     def _find_window(self, width: int, height: int) -> Window:
         return window(width, height, self.recipe.size, self.recipe.size, self.recipe.mode, self.recipe.box)
 
     def _is_whole(self, found: Window, width: int, height: int) -> bool:
         """Whether the whole image, at its own size, is what the recipe wants."""
-        return found.crop == (0, 0, width, height) and found.placed == (0, 0, self.recipe.size, self.recipe.size) and (
-            width == height == self.recipe.size
-        )
+        own_size = width == height == self.recipe.size
+        return own_size and found.crop[2:] == found.placed[2:] == (width, height)
 
     def _in_channels(self, image: np.ndarray) -> np.ndarray:
         """Pixels of 1 or 3 channels in those of the recipe."""
@@ -299,10 +299,16 @@ def _zeros(count: int) -> np.ndarray:
     return np.zeros(count, np.int32)
 
 
+@lru_cache(maxsize=256)
+def _box(found: Window) -> tuple[float, float, float, float]:
+    return found.box
+
+
+@lru_cache(maxsize=256)
 def _reduction(found: Window) -> int:
-    """How much the inverse transform may shrink: what is left is at least twice as large, for the filter to work on."""
+    """How much the inverse transform may shrink, before the filter does the rest."""
     shrinking = min(found.crop[2] / found.placed[2], found.crop[3] / found.placed[3])
-    return next((factor for factor in (8, 4, 2) if shrinking >= 2 * factor), 1)
+    return next((factor for factor in (8, 4, 2) if shrinking >= LEFT * factor), 1)
 
 
 def _reason(status: int) -> str:
