@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numba
 import numpy as np
 
-from gen_dist.kernels import affine, augment, cifar, jpeg, permutation, philox, png, resize, tree
+from gen_dist.kernels import affine, augment, cifar, jpeg, permutation, philox, png, resize, tree, ycc
 from gen_dist.kernels.code_cache import cache_folder
 from gen_dist.kernels.limits import Limits
 
@@ -62,12 +62,14 @@ def _augment() -> None:
 def _resize() -> None:
     for filter in ("nearest", "lanczos"):
         resize.resize(np.empty((8, 8, 3), np.uint8), np.zeros((16, 16, 3), np.uint8), filter=filter)
+    ycc.mix_grey(*(np.zeros(1, np.uint8) for _ in range(4)))
 
 
 def _jpeg() -> None:
     grey = _grey_jpeg()
     jpeg.read_header(grey)
     jpeg.decode(grey)
+    jpeg.read_headers(np.frombuffer(grey, np.uint8), np.array([0, len(grey)]))
     for dtype in (np.float32, np.uint8):
         jpeg.decode_resized(np.empty((8, 8, 3), dtype), grey)
 
