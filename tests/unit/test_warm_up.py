@@ -31,6 +31,7 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.kernels.limits import Limits
 from gen_dist.kernels.tree import sum_rows
+from gen_dist.preparing.duplicates import Duplicates, fingerprints
 from tests.unit.test_loader import EVERYTHING, FakePack
 with event.install_recorder("numba:compile") as recorder:
     for augment in (AugmentSettings(), EVERYTHING):
@@ -46,6 +47,10 @@ with event.install_recorder("numba:compile") as recorder:
     with SquareDecoder(16, Limits(), READ_BY_KERNELS) as decoder:
         for data in (simplejpeg.encode_jpeg(pixels), drawing.getvalue()):
             assert isinstance(decoder.decode(data), np.ndarray)
+    duplicates = Duplicates("near")
+    for fingerprint in fingerprints(np.stack([pixels, pixels]), "near"):
+        duplicates.check(fingerprint)
+        duplicates.add(fingerprint, 0)
 print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
 """
 
@@ -111,6 +116,6 @@ def test_without_a_folder_each_process_compiles(cache_home, monkeypatch):
 
 
 def test_unknown_parts_are_refused():
-    with pytest.raises(ValueError, match="part 'all': must be one of training, decoding"):
+    with pytest.raises(ValueError, match="part 'all': must be one of training, decoding, duplicates"):
         warm_up("all")
-    assert list(PARTS) == ["training", "decoding"]
+    assert list(PARTS) == ["training", "decoding", "duplicates"]
