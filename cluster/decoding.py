@@ -7,7 +7,7 @@ import functools
 import socket
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from gen_dist.cluster.session import joined_cluster, list_nodes
 from gen_dist.errors import RunError, UserError
@@ -50,7 +50,10 @@ class RemoteDecoder:
             raise RunError(f"preparing: the Ray cluster failed: {' '.join(str(error).split())[:300]}") from error
         return outcomes
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         """Its processes belong to Ray, and end with the connection."""
 
 

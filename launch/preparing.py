@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class Wish:
     source: str
     out: Path
     size: int
-    options: dict[str, object]
+    options: Mapping[str, object]
     overrides: list[str] = field(default_factory=list)
     split: float | None = None
     by_folder: bool = False

@@ -31,7 +31,7 @@ class FingerprintFile:
         self._file.seek(0, os.SEEK_END)
 
     def match(self, fingerprint: np.ndarray) -> str | None:
-        """"exact" or "near" if such an image is there."""
+        """ "exact" or "near" if such an image is there."""
         found = self._duplicates.check(fingerprint)
         return None if found is None else found.kind
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,7 @@ from gen_dist.preparing.work_folder import Journal, WorkFolder
 from gen_dist.sources.source import Item, Source
 
 SECONDS_BETWEEN_JOURNALS = 2.0
+_ANY_BYTES = "latin-1"  # names that are not UTF-8, as text that JSON can hold
 DECODED_BY = "kernels"  # among the settings: the formats that our kernels read
 
 MakeDecoder = Callable[[Recipe, Collection[str]], Decoder]
@@ -87,9 +89,11 @@ class Making:
                     written = time.monotonic()
             self._complete(intake)
 
-    def _pieces(self, tasks: Iterable[Task], workers: int, make_decoder: MakeDecoder) -> Iterator[Piece]:
+    def _pieces(self, tasks: Iterable[Task], workers: int, make_decoder: MakeDecoder) -> Generator[Piece]:
         order = self._order
-        warm_up("preparing", *(["decoding"] if order.formats else []))  # the threads would all compile
+        warm_up(
+            "duplicates", *(["decoding"] if order.formats or order.recipe.keep_jpeg else [])
+        )  # the threads would all compile
         return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers)
 
     def _begin(self, stack: ExitStack) -> Intake | None:
@@ -109,13 +113,14 @@ class Making:
     def _open(self, stack: ExitStack, journal: Journal) -> Intake:
         order, recipe, files = self._order, self._order.recipe, {}
         shape = recipe.size, recipe.size, recipe.channels
-        for side, folder in self._work.sides(order.sides).items():
-            files[side] = PackFiles(folder, shape, kept=order.prepare.keep, written=journal.files.get(side))
-            stack.callback(files[side].discard)
+        for name, folder in self._work.sides(order.sides).items():
+            files[name] = PackFiles(folder, shape, kept=order.prepare.keep, written=journal.files.get(name))
+            stack.callback(files[name].discard)
         images = sum(one.images for one in files.values())
         known = FingerprintFile(self._work.folder / "fingerprints", images)
         stack.callback(known.close)
-        classes = Classes(order.source.class_names, journal.classes, journal.loose)
+        known_classes = [os.fsdecode(name.encode(_ANY_BYTES)) for name in journal.classes]
+        classes = Classes(order.source.class_names, known_classes, journal.loose)
         side = side_of(order.split, order.source)
         tally = replace(journal.tally, images=dict(journal.tally.images))
         return Intake(files, classes, side, order.prepare.drop_duplicates, known=known, tally=tally)
@@ -127,7 +132,7 @@ class Making:
             key=self._order.key(),
             tally=intake.tally,
             files={side: files.state() for side, files in intake.files.items()},
-            classes=intake.classes.known,
+            classes=tuple(os.fsencode(name).decode(_ANY_BYTES) for name in intake.classes.known),
             loose=intake.classes.loose,
         )
 

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
@@ -23,11 +23,10 @@ CHUNK_ITEMS = 64  # what a worker takes at a time
 CHUNK_BYTES = 32 << 20  # of what its items hold already, and of what it loads before it decodes
 
 
-class Decoder(Protocol):
+class Decoder(AbstractContextManager, Protocol):
     """Turns contents into outcomes, for one thread at a time. A str is a reason that there is none; it stays."""
 
     def decode(self, contents: Sequence[Content | str]) -> list[Outcome]: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,7 @@ def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: 
     with ExitStack() as stack:
         free: SimpleQueue[Decoder] = SimpleQueue()
         for _ in range(workers):
-            decoder = make_decoder()
-            stack.callback(decoder.close)
-            free.put(decoder)
+            free.put(stack.enter_context(make_decoder()))
         pool = stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix="gen-dist-prepare"))
         stack.callback(pool.shutdown, cancel_futures=True)
         stopped = threading.Event()

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,30 +71,40 @@ def prepare(
     """
     started = time.perf_counter()
     order = order_of(source, size, prepare or PrepareSettings(), decoding or DecodingSettings(), split)
-    with WorkFolder(out) as work:
+    with WorkFolder(out) as work, _cleared(work, out):
         existing = _existing(out, order)
         if existing and all(pack.meta.source_stamp == order.stamp for pack in existing.values()):
             work.remove()
             return Prepared(out, existing, time.perf_counter() - started, unchanged=True)
         usable = [pack for pack in [*existing.values()] or earlier if pack.meta.settings == order.settings()]
         making = Making(order, work, Reuse(usable))
-        try:
-            making.run(workers or cpus(), make_decoder, progress)
-            work.publish()
-        except OSError as error:
-            work.remove()
-            raise unwritable(out, error) from error
-        except UserError:
-            work.remove()
-            raise
+        making.run(workers or cpus(), make_decoder, progress)
+        work.publish()
     return Prepared(out, _open(out, order), time.perf_counter() - started, read=making.read, resumed=making.resumed)
+
+
+@contextmanager
+def _cleared(work: WorkFolder, out: Path) -> Iterator[None]:
+    """Leaves what can be gone on with after an interruption; nothing after an error, or where there is nothing yet."""
+    try:
+        yield
+    except OSError as error:
+        work.remove()
+        raise unwritable(out, error) from error
+    except UserError:
+        work.remove()
+        raise
+    except BaseException:
+        if work.journal() is None:
+            work.remove()
+        raise
 
 
 def order_of(
     source: Source, size: int, prepare: PrepareSettings, decoding: DecodingSettings, split: Split | None = None
 ) -> Order:
     """Raises UserError for settings that are no good."""
-    recipe, formats = recipe_of(size, prepare, decoding), kernel_formats(decoding, source.total_bytes)
+    recipe, formats = recipe_of(size, prepare, decoding), kernel_formats(decoding.decoder, source.total_bytes)
     return Order(source, source.stamp(), recipe, prepare, decoding, formats, split)
 
 

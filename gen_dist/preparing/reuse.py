@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_index import Entry
 from gen_dist.preparing.outcome import Decoded, Outcome
-from gen_dist.sources.source import Item
+from gen_dist.sources.source import UNREADABLE, Item
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Reuse:
         while self._next is not None and os.fsencode(self._next.entry.name) < name:
             self._next = next(self._known, None)
         known = self._next
-        if known is None or known.entry.name != item.name or known.entry.stamp != item.stamp or known.entry.dropped:
+        if known is None or (known.entry.name, known.entry.stamp) != (item.name, item.stamp) or known.entry.dropped:
             return None
-        return known.recall
+        return None if UNREADABLE in item.stamp else known.recall
 
 
 def _entries(pack: Pack) -> Iterator[_Known]:

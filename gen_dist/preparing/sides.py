@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from gen_dist.data.split_rule import share_of_content, sides_of_blocks
 from gen_dist.preparing.intake import Side
 from gen_dist.sources.source import Source
 
@@ -22,8 +21,10 @@ def side_of(split: Split | None, source: Source) -> Side:
     """The name of a piece's side. Frames of a video always go by stretches of time: neighbours are nearly equal."""
     if split is None:
         return lambda piece: ""
+    from gen_dist.data.split_rule import share_of_content, sides_of_blocks
+
     if split.by_folder or source.consecutive:
         sides = sides_of_blocks(source.blocks(), split.share)
         return lambda piece: split.sides[sides[piece.item.block]]
     rule = share_of_content(split.share)
-    return lambda piece: split.sides[rule.side(piece.outcome...)]
+    return lambda piece: split.sides[rule(piece)]

@@ -31,7 +31,7 @@ class Journal(BaseModel):
 
     key: of the source as it is and the settings; another key, and the folder is of no use.
     tally: of what is done. files: how much of each pack in the folder that is, by name.
-    classes, loose: see `intake.Classes`. whole: nothing is missing but the name.
+    classes, loose: see `intake.Classes`, bytes of names as Latin-1. whole: nothing is missing but the name.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

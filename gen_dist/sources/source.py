@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+UNREADABLE = " unreadable"  # in the stamp of what could not be read, and may be readable the next time
 Content = bytes | np.ndarray  # an encoded file, or pixels: uint8, H x W x 1 (grey), 3 (RGB) or 4 (RGBA)
 
 
@@ -20,7 +21,7 @@ class Item:
     Args:
         name: what the user knows it by: a path inside the source with "/", or the source's name and a number. Unique.
             Bytes that are not UTF-8 stand in it as surrogates (`os.fsdecode`).
-        stamp: another text when the content may have changed, such as a file's length and date.
+        stamp: another text when the content may have changed, such as a file's length and date; see UNREADABLE.
         load: reads the content, from any thread. Raises RejectedError.
         class_name: the class it belongs to, None for no class.
         held_bytes: memory that the item takes before it is loaded, where that is much: decoded frames of a video.

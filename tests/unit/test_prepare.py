@@ -45,11 +45,9 @@ def put(folder: Path, *names: str | bytes) -> None:
             file.write(encoded(seed))
 
 
-def run(source: Path, workers: int = 1, **settings: object) -> tuple[Prepared, Pack]:
-    out = source.parent / "pack"
-    done = prepare(
-        Folder(source, MOST_BYTES), out, 8, PrepareSettings.model_validate(settings), LIBRARIES, workers=workers
-    )
+def run(source: Path, workers: int = 1, size: int = 8, **settings: object) -> tuple[Prepared, Pack]:
+    out, wanted = source.parent / "pack", PrepareSettings.model_validate(settings)
+    done = prepare(Folder(source, MOST_BYTES), out, size, wanted, LIBRARIES, workers=workers)
     return done, Pack.open(out)
 
 
@@ -71,7 +69,7 @@ def test_order_and_rejected(source: Path) -> None:
         np.testing.assert_array_equal(pack.read([index])[0], np.asarray(Image.open(io.BytesIO(encoded(seed)))))
     reasons = rejected(pack)
     assert "damaged or cut short" in reasons.pop("cut.jpg")
-    assert "not an image" in reasons.pop("notes.txt")
+    assert "a text file, which is not read" in reasons.pop("notes.txt")
     assert reasons == {
         "dangling.png": "No such file or directory",
         "empty.png": "empty file",
@@ -183,9 +181,7 @@ def test_same_bytes_for_any_number_of_workers(source: Path) -> None:
     for workers in (1, 2, 5):
         seen: list[tuple[int, int | None]] = []
         out = source.parent / f"pack-{workers}"
-        prepare(
-            Folder(source, MOST_BYTES), out, 16, workers=workers, progress=lambda *now, seen=seen: seen.append(now)
-        )
+        prepare(Folder(source, MOST_BYTES), out, 16, workers=workers, progress=lambda *now, seen=seen: seen.append(now))
         assert seen == [(done, 300) for done in range(1, 301)]
         packs.append({file.name: file.read_bytes() for file in out.iterdir()})
     assert packs[0] == packs[1] == packs[2]
@@ -200,7 +196,7 @@ def test_duplicates_are_counted_and_left_out(source: Path, drop: str, images: in
     smooth.resize((60, 60)).resize((64, 64)).save(source / "3.png")
     put(source, "4.png")
     (source / "5.png").write_bytes((source / "4.png").read_bytes())
-    _, pack = run(source, drop_duplicates=drop)
+    _, pack = run(source, size=64, drop_duplicates=drop)
     counted = Counter({kind: pack.meta.counts[f"{kind}_duplicates"] for kind in ("exact", "near")})
     assert counted == {"exact": 2, "near": 1}
     assert len(pack) == images
@@ -242,7 +238,7 @@ def test_refused(source: Path) -> None:
     with pytest.raises(UserError, match=r"SOURCE '.*/source': the folder is empty; give a folder with images"):
         run(source)
     (source / "notes.txt").write_text("hello")
-    with pytest.raises(UserError, match=r"none of its 1 files is a readable image \(notes.txt: not an image"):
+    with pytest.raises(UserError, match=r"none of its 1 files is a readable image \(notes.txt: a text file"):
         run(source)
     folder = Folder(source, MOST_BYTES)
     for size in (7, 1025, 0, -64):
