@@ -23,8 +23,10 @@ from gen_dist.sources.stretches import block
 from gen_dist.sources.video_process import Counted, NoFramesError, VideoProcess
 
 # Of the files that are worth a try; their content decides.
-SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".ivf", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts")
-SUFFIXES += (".ogv", ".ts", ".webm", ".wmv")
+SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".flv", ".ivf", ".m2ts", ".m4v", ".mkv", ".mov"),
+    *(".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
 
 
 @dataclass(frozen=True)
