@@ -35,6 +35,7 @@ SECONDS_PER_TICK = 1.0
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,ivf"
 # What FFmpeg's decoders print, without an error, when they made up a part of the picture.
 MADE_UP = ("crc mismatch", "conceal", "damaged", "error while decoding", "missing reference", "error at mb")
+TELL_THEIR_LENGTH = ("mov", "matroska", "avi", "flv", "asf")  # of others FFmpeg guesses it, from the bit rate
 SHOWN_LATE = 1.0  # seconds: streams that end so much before the file's duration say that it was cut
 
 
@@ -93,7 +94,8 @@ def count(path: bytes, limits: Limits, replies: Replies) -> None:
         if not times:
             raise RefusedError(problem or "no frame in it")
         promised = (container.duration or 0) / 1e6 + _start(container)
-        if not problem and ends < promised - max(SHOWN_LATE, promised / 50):
+        told = any(name in container.format.name for name in TELL_THEIR_LENGTH)
+        if not problem and told and ends < promised - max(SHOWN_LATE, promised / 50):
             problem = f"cut short: {ends:.1f} of {promised:.1f} seconds are there"
         about = {"frames": len(times), "problem": problem, "base": _ratio(stream.time_base)}
         about |= {"rate": _ratio(stream.average_rate), "width": stream.width, "height": stream.height}

@@ -162,6 +162,13 @@ def test_a_lost_connection_is_taken_up_where_it_was_lost(server: Server, tmp_pat
     assert server.sent == len(DATA) + 7
 
 
+def test_a_connection_that_ends_early_without_telling(server: Server, tmp_path: Path) -> None:
+    """Without a Content-Length only the published length tells."""
+    server.plan.headers, server.plan.cut_after = {"Content-Length": ""}, [CHUNK]
+    assert get(server, tmp_path)[0].read_bytes() == DATA
+    assert server.sent == len(DATA)
+
+
 def test_a_download_continues_in_a_later_call(server: Server, tmp_path: Path) -> None:
     server.plan.cut_after = [4 * CHUNK, *[0] * (transfer.TRIES - 1)]
     with pytest.raises(UserError, match="the connection was lost, 5 times in a row"):

@@ -391,6 +391,15 @@ def test_leaving_in_the_middle_and_starting_again(clip: Path) -> None:
     np.testing.assert_array_equal(np.stack(outcomes(source)), pictures())
 
 
+def test_a_process_that_was_left_in_the_middle_of_its_reply(tmp_path: Path) -> None:
+    path = encode(tmp_path / "long.mkv", pictures(50, 200, 100))
+    with VideoProcess(Limits()) as process:
+        left = process.frames(str(path), np.arange(50))
+        next(left)
+        left.close()  # type: ignore[attr-defined]
+        assert process.count(str(path)).frames == 50
+
+
 # Settings.
 
 
