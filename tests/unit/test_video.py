@@ -34,10 +34,11 @@ def encode(
     *,
     rate: int = 25,
     turn: tuple[int, bool, bool] = (0, False, False),
+    index_first: bool = False,
 ) -> Path:
     """FFV1 in Matroska with checksums, PNG in QuickTime: both without loss. `times`: in milliseconds."""
     codec, layout, options = ("png", "rgb24", {}) if path.suffix == ".mov" else ("ffv1", "bgr0", {"slicecrc": "1"})
-    with av.open(os.fspath(path), "w") as container:
+    with av.open(os.fspath(path), "w", options={"movflags": "faststart"} if index_first else {}) as container:
         stream = container.add_stream(codec, rate=rate, options=options | {"g": str(KEY_EVERY)})
         stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = layout
@@ -105,6 +106,27 @@ def test_a_codec_that_reorders_its_frames(tmp_path: Path) -> None:
     apart = np.abs(found[:, None].astype(int) - expected[None]).mean(axis=(2, 3, 4))
     assert apart.argmin(axis=1).tolist() == list(range(24))
     assert apart.diagonal().max() < 10 < np.sort(apart, axis=1)[:, 1].min()
+
+
+def test_pictures_that_are_never_shown_are_no_frames(tmp_path: Path) -> None:
+    """VP8 stores some that only help to predict others. Here one is made so, by its bit for being shown."""
+    path = tmp_path / "hidden.webm"
+    with av.open(os.fspath(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for image in pictures(12, 64, 48):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(os.fspath(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert len(packets) == open_video(path).total == 12
+    data = bytearray(path.read_bytes())
+    where = data.index(packets[5])
+    assert data[where] & 16
+    data[where] ^= 16
+    path.write_bytes(data)
+    assert all(isinstance(one, np.ndarray) for one in outcomes(open_video(path)))
+    assert open_video(path).total == 11
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, -90])
@@ -299,10 +321,11 @@ def test_too_large_frames(clip: Path, limits: Limits, reason: str) -> None:
         open_video(clip, limits=limits)
 
 
-def test_a_cut_video_gives_what_is_there(clip: Path, tmp_path: Path) -> None:
-    path = tmp_path / "cut.mkv"
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.mov"])
+def test_a_cut_video_gives_what_is_there(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     images = pictures(100)
-    whole = encode(path, images).read_bytes()
+    whole = encode(path, images, index_first=True).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     source = open_video(path)
     found = outcomes(source)
@@ -310,8 +333,8 @@ def test_a_cut_video_gives_what_is_there(clip: Path, tmp_path: Path) -> None:
     assert 40 <= len(good) <= 50
     np.testing.assert_array_equal(np.stack(good), images[: len(good)])
     assert all(isinstance(one, str) for one in found[len(good) :])
-    ((name, reason),) = source.rejected
-    assert name == "cut.mkv"
+    ((video, reason),) = source.rejected
+    assert video == name
     assert reason.startswith(("cut short", "cannot be read to its end"))
 
 
