@@ -204,7 +204,7 @@ CATALOGUE = (
                 "caltech-101.zip",
                 ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip?download=1",),
                 "sha256:331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
-                137_414_764,
+                None,  # what others say of its length is not certain
             ),
         ),
         forms=(
