@@ -17,7 +17,8 @@ from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.preparing.decoder_process import Outcome
 from gen_dist.preparing.decoding import SquareDecoder, kernel_formats, limits_of
-from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file
+from gen_dist.sources.folder import Listing, list_folder, read_image_file
+from gen_dist.sources.source import RejectedError
 
 SIZES = range(8, 1025)
 CHUNK_FILES, CHUNK_BYTES = 32, 4 << 20  # what a thread decodes at a time; of its output
@@ -142,5 +143,5 @@ def _decode_chunk(
 def _decode_file(decoder: SquareDecoder, path: Path) -> Outcome:
     try:
         return decoder.decode(read_image_file(path, decoder.limits.file_bytes))
-    except NotAnImageError as error:
+    except RejectedError as error:
         return str(error)

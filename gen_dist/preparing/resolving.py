@@ -15,7 +15,8 @@ from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import META, VERSION, Pack, printable
 from gen_dist.errors import UserError
 from gen_dist.preparing.prepare import check_size, prepare
-from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file
+from gen_dist.sources.folder import Listing, list_folder, read_image_file
+from gen_dist.sources.source import RejectedError
 
 BUNDLED = "bundled:"
 SECONDS_BETWEEN_REPORTS = 10.0
@@ -155,5 +156,5 @@ def _prepare(
 def _looks_like_image(listing: Listing, name: str, most_bytes: int) -> bool:
     try:
         return bool(read_image_file(listing.folder / name, most_bytes))
-    except NotAnImageError:
+    except RejectedError:
         return False
