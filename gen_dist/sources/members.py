@@ -16,6 +16,7 @@ MOST_MEMBERS = 10_000_000
 _MOST_NAME = 4096  # bytes; longer ones no file system takes
 _SHOWN_NAME = 200
 _DRIVE = re.compile(rb"[A-Za-z]:")
+_PLAIN = re.compile(rb"(?:[^/.\\\0:_][^/\\\0:]*/)*[^/.\\\0:_][^/\\\0:]*")  # nothing to judge: nearly every name
 TWICE = "occurs again later in the archive, where it is read"
 
 
@@ -52,23 +53,25 @@ class Gathering:
         """A member as the archive names it; one with a reason is rejected. Raises DamagedError for one too many."""
         if len(self._names) + len(self._rejected) + len(self._misnamed) >= MOST_MEMBERS:
             raise DamagedError(f"more than {MOST_MEMBERS} members")
-        if why := _misnamed(name):
-            self._misnamed.append((name[:_SHOWN_NAME], why))
-            return
-        parts = [part for part in name.split(b"/") if part not in (b"", b".")]
-        if any(part.startswith(b".") for part in parts) or parts[0] == b"__MACOSX":
-            return
-        clean = b"/".join(parts)
+        clean = name
+        if len(name) > _MOST_NAME or not _PLAIN.fullmatch(name):
+            if why := _misnamed(name):
+                self._misnamed.append((name[:_SHOWN_NAME], why))
+                return
+            parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+            if any(part.startswith(b".") for part in parts) or parts[0] == b"__MACOSX":
+                return
+            clean = b"/".join(parts)
         if reason:
             self._rejected.append((clean, reason))
         else:
-            self._names.append(name if name == clean else clean)  # one object, where the reader keeps its names too
+            self._names.append(clean)
             self._numbers.extend(numbers)
 
     def finish(self) -> Members:
         """The members, the last of each name, as unzip and tar do, without the folders that hold everything."""
         skipped = len(common_folder([*self._names, *(name for name, _ in self._rejected)]))
-        names = [name[skipped:] for name in self._names] if skipped else self._names
+        names = self._names = [name[skipped:] for name in self._names] if skipped else self._names
         rejected = [(name[skipped:], why) for name, why in self._rejected] + self._misnamed
         order = sorted(range(len(names)), key=names.__getitem__)  # stable: the last of one name stays the last
         kept = []

@@ -61,7 +61,8 @@ class ZipReader:
         names, reasons, table, start = self._directory()
         ends, overlap = _ends(table, [len(name) for name in names], start)
         gathering = Gathering(6)
-        for i, name in enumerate(names):
+        for i in range(len(names)):
+            name, names[i] = names[i], b""  # a million of them need not be held twice
             offset, stored, size, crc, method = table[i].tolist()
             reason = reasons.get(i, "")
             if not reason and max(stored, size) > self._most_bytes:
