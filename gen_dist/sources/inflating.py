@@ -41,7 +41,7 @@ def inflate(file: BinaryIO, most_inflated: int, folder: Path | None = None) -> B
                 raise DamagedError(f"cannot be inflated into '{where}': {error.strerror}; set TMPDIR") from error
         inflated.flush()
         stack.pop_all()
-        return inflated  # type: ignore[return-value]  # a wrapper on systems where files cannot be nameless
+        return inflated
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from gen_dist.sources.members import MOST_MEMBERS, DamagedError, Gathering, Members
+from gen_dist.sources.members import MOST_MEMBERS, DamagedError, Gathering, Members, read_at
 from gen_dist.sources.signature import SIGNATURE_BYTES
 from gen_dist.sources.source import RejectedError
 
@@ -28,6 +28,7 @@ _LONGEST_COMMENT = (1 << 16) - 1
 _MOST_DIRECTORY = 1 << 30  # bytes; ten million members with names of sixty
 _ENCRYPTED = 1 | 1 << 6 | 1 << 13
 _UTF8_NAME, _ZIP64 = 0x7075, 0x0001  # extra fields
+_MOST_TABLES = 1024  # bytes; deflate's Huffman tables, which stand before the first byte, take a third of it
 _UNIX = (3, 19)  # systems whose attributes hold a file's kind
 STORED, _DEFLATED, _BZIP2 = 0, 8, 12
 _METHODS = {9: "deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ", 99: "AES"}
@@ -106,13 +107,23 @@ class ZipReader:
         From any thread. Raises RejectedError.
         """
         _, _, stored, size, crc, method = numbers.tolist()
-        data = os.pread(self._file.fileno(), stored, self.data_offset(numbers))
+        data = read_at(self._file, stored, self.data_offset(numbers))
         if len(data) < stored:
             raise RejectedError("cut short")
         content = _expand(data, size, method, check)
         if zlib.crc32(content) != crc:
             raise RejectedError("damaged: its checksum is wrong")
         return content
+
+    def begin(self, numbers: np.ndarray, most: int) -> bytes:
+        """The first `most` bytes of a member, or less, unchecked. Raises RejectedError."""
+        _, _, stored, _, _, method = numbers.tolist()
+        stored = min(stored, most + _MOST_TABLES) if method != _BZIP2 else stored
+        return _begin(read_at(self._file, stored, self.data_offset(numbers)), most, method)
+
+    def stored_plainly(self, numbers: np.ndarray) -> bool:
+        """Whether a member's bytes in the file are its content."""
+        return int(numbers[5]) == STORED
 
     def data_offset(self, numbers: np.ndarray) -> int:
         """Where a member's bytes begin in the file. Raises RejectedError."""
@@ -237,28 +248,24 @@ def _expand(data: bytes, size: int, method: int, check: Callable[[bytes], None])
         check(data[:SIGNATURE_BYTES])
         content, whole = data, True
     else:
-        expander = _Inflater() if method == _DEFLATED else bz2.BZ2Decompressor()
-        try:
-            start = expander.decompress(data, SIGNATURE_BYTES)
-            check(start)
-            content = start if expander.eof else start + expander.decompress(b"", max(1, size + 1 - len(start)))
-        except (zlib.error, OSError, EOFError) as error:
-            raise RejectedError(f"damaged ({error})") from None
-        whole = expander.eof
+        check(_begin(data, SIGNATURE_BYTES, method))
+        content, whole = _inflate(data, size + 1, method)
     if len(content) != size or not whole:
         raise RejectedError("damaged: cut short, or longer than the archive's directory says")
     return content
 
 
-class _Inflater:
-    """Raw deflate behind the methods of `bz2.BZ2Decompressor`, which keeps what it has not used."""
+def _begin(data: bytes, most: int, method: int) -> bytes:
+    """The first `most` bytes of a member, or less."""
+    if method == STORED:
+        return data[:most]
+    return _inflate(data[: most + _MOST_TABLES] if method == _DEFLATED else data, most, method)[0]
 
-    def __init__(self) -> None:
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
 
-    @property
-    def eof(self) -> bool:
-        return self._inflater.eof
-
-    def decompress(self, data: bytes, most: int) -> bytes:
-        return self._inflater.decompress(self._inflater.unconsumed_tail + data, most)
+def _inflate(data: bytes, most: int, method: int) -> tuple[bytes, bool]:
+    """(at most so many bytes, whether that is all)."""
+    expander = zlib.decompressobj(-zlib.MAX_WBITS) if method == _DEFLATED else bz2.BZ2Decompressor()
+    try:
+        return expander.decompress(data, most), expander.eof
+    except (zlib.error, OSError) as error:
+        raise RejectedError(f"damaged ({error})") from None

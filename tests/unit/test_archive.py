@@ -22,6 +22,7 @@ from gen_dist.sources.archive import ArchiveSource, open_archive
 from gen_dist.sources.folder import list_folder
 from gen_dist.sources.members import TWICE, common_folder
 from gen_dist.sources.source import RejectedError
+from tests.mutations import mutated
 
 MOST = 1 << 20
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -572,25 +573,6 @@ def test_the_name_in_the_extra_field_counts(tmp_path: Path) -> None:
     source = open_archive(path, MOST)
     assert [item.name for item in source.items()] == ["aä", "b#U00e4"]
     source.close()
-
-
-def mutated(data: bytes, draw: random.Random) -> bytes:
-    """A file with some bytes changed, inserted, doubled or cut off."""
-    held = bytearray(data)
-    for _ in range(draw.randint(1, 6)):
-        at, what = draw.randrange(len(held) + 1), draw.random()
-        if what < 0.6:
-            held[at : at + 1] = bytes([draw.choice((0, 1, 255, draw.randrange(256)))])
-        elif what < 0.75:
-            held[at : at + draw.randint(0, 40)] = bytes([draw.choice((0, 255))]) * draw.randint(0, 40)
-        elif what < 0.9:
-            other = draw.randrange(len(held) + 1)
-            held[at:at] = held[other : other + draw.randint(0, 600)]
-        else:
-            del held[at:]
-        if not held:
-            break
-    return bytes(held)
 
 
 def summed(data: bytes) -> bytes:
