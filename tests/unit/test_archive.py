@@ -13,11 +13,13 @@ import tarfile
 import tracemalloc
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gen_dist.errors import UserError
+from gen_dist.sources import members, zip_archive
 from gen_dist.sources.archive import ArchiveSource, open_archive
 from gen_dist.sources.folder import list_folder
 from gen_dist.sources.members import TWICE, common_folder
@@ -548,6 +550,44 @@ def test_an_empty_archive_has_no_items(tmp_path: Path) -> None:
         source.close()
 
 
+def test_rubbish_in_the_padding_of_a_tar_is_no_archive(tmp_path: Path) -> None:
+    source = open_archive(put(tmp_path / "a", good_tar().rstrip(b"\0").ljust(4096, b"\0") + b"rubbish" * 100), MOST)
+    assert source.total == 2
+    source.close()
+
+
+def test_headers_for_all_members(tmp_path: Path) -> None:
+    """As `git archive` writes them."""
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "0123abc"}) as archive:
+        archive.addfile(tarfile.TarInfo("a"))
+    source = open_archive(tmp_path / "a", MOST)
+    assert source.names() == ["a"]
+    source.close()
+
+
+@pytest.mark.parametrize("make", [good_zip, good_tar])
+def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make) -> None:
+    for module in (members, zip_archive):
+        monkeypatch.setattr(module, "MOST_MEMBERS", 1)
+    with pytest.raises(UserError, match="more than 1 members; copy"):
+        refused(put(tmp_path / "archive", make()))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_members_are_read_from_any_thread(tmp_path: Path, kind: str) -> None:
+    contents = {f"{i:03}": PNG + os.urandom(i * 100) for i in range(200)}
+    if kind == "zip":
+        path = zip_of(tmp_path / "a", contents, compression=zipfile.ZIP_DEFLATED)
+    else:
+        path = put(tmp_path / "a", tar_bytes(*contents.items()))
+    source = open_archive(path, MOST)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(lambda item: item.load(), source.items())) == list(contents.values())
+    assert source.read("007") == contents["007"]
+    source.close()
+
+
 def test_zip64(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with zipfile.ZipFile(path, "w") as archive:
@@ -557,7 +597,11 @@ def test_zip64(tmp_path: Path) -> None:
             file.write(PNG)
     assert b"PK\6\7" in path.read_bytes()[-100:]
     source = open_archive(path, MOST)
+    tracemalloc.start()
     assert source.total == 70_001
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 70_001 * 400  # zipfile takes twice as much
     assert [item.load() for item in source.items() if item.name.endswith(("0000", "big"))] == [b"BM"] * 7 + [PNG]
     source.close()
 

@@ -542,7 +542,7 @@ def fuzz_seeds() -> list[tuple]:
     """(opener, file's name, content)."""
     npz, packed = io.BytesIO(), io.BytesIO()
     np.savez(npz, images=pixels(2, 4, 5), labels=np.arange(2))
-    np.savez_compressed(packed, x_train=pixels(2, 4, 5) / 255, y_train=np.arange(2), x_test=pixels(1, 4, 5))
+    np.savez_compressed(packed, x_train=pixels(2, 4, 5) / 255, x_test=pixels(1, 4, 5))
     return [
         (open_idx, "train-images-idx3-ubyte", idx(pixels(2, 4, 5))),
         (open_idx, "images.gz", gzip.compress(idx(pixels(2, 4, 5, 3)))),
