@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gen_dist.errors import UserError
-from gen_dist.sources.folder import NotAnImageError, list_folder, read_image_file
+from gen_dist.sources.folder import list_folder, read_image_file
+from gen_dist.sources.source import RejectedError
 
 
 def put(folder: Path, *names: str) -> None:
@@ -73,7 +74,7 @@ def test_signatures(tmp_path: Path, content: bytes) -> None:
 def test_not_an_image(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "file.png"
     file.write_bytes(content)
-    with pytest.raises(NotAnImageError, match=reason):
+    with pytest.raises(RejectedError, match=reason):
         read_image_file(file, 1000)
 
 
@@ -84,5 +85,5 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         (tmp_path, "not a reg"),
         (tmp_path / "x", "No such"),
     ):
-        with pytest.raises(NotAnImageError, match=reason):
+        with pytest.raises(RejectedError, match=reason):
             read_image_file(path, 1000)
