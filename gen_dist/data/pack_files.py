@@ -185,7 +185,7 @@ class PackFiles:
             return image
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != self.shape:
             raise ValueError(f"image is {_describe(image)}, the pack holds uint8 {self.shape}")
-        return memoryview(np.ascontiguousarray(image)).cast("B")
+        return np.ascontiguousarray(image).data.cast("B")
 
     def _is_full(self) -> bool:
         """Of pixels a part takes as many images as fit (at least one); of JPEGs, those that begin within it."""

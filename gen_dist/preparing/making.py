@@ -144,7 +144,7 @@ class Making:
     def _refuse(self, piece: Piece) -> None:
         if isinstance(piece.outcome, str) and self._order.prepare.on_error == "fail":
             raise UserError(
-                f"SOURCE '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
+                f"source '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
                 "mend or remove the file, or skip such files with --on-error skip"
             )
 
@@ -174,7 +174,7 @@ def _check_sides(order: Order, intake: Intake, rejected: list[tuple[str, str]]) 
     if len(empty) == len(intake.files):
         first = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
         raise UserError(
-            f"SOURCE '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
+            f"source '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
             "give a source with images in it"
         )
     if empty:

@@ -16,7 +16,6 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, VERSION, printable
 from gen_dist.errors import UserError
 from gen_dist.preparing.prepare import order_of, prepare
-from gen_dist.preparing.recipe import check_size
 from gen_dist.sources.opening import Opening, describe_known, is_known_name, open_source
 from gen_dist.sources.source import Source
 
@@ -32,7 +31,6 @@ def resolve_data(data: DataSettings, report: Report) -> Path:
     when it has changed, and `report` is given a line before, after and every ten seconds. Processes that need the same
     one wait for each other. Raises UserError where there is nothing usable at `path`, or a pack of another size.
     """
-    check_size(data.size, "data.size")
     path = data.path
     if path.startswith(BUNDLED):
         return _sized(path, bundled_pack(path.removeprefix(BUNDLED)), data.size)
@@ -68,7 +66,6 @@ def describe_data(data: DataSettings) -> str:
     """What `resolve_data` would find or do, in one line. Prepares and downloads nothing, but raises UserError for the
     same reasons, except for images that only turn out to be damaged when they are decoded.
     """
-    check_size(data.size, "data.size")
     path, size = data.path, data.size
     if path.startswith(BUNDLED):
         name = path.removeprefix(BUNDLED)

@@ -4,14 +4,15 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from gen_dist.data.pack import printable
+from gen_dist.data.pack_meta import printable
 from gen_dist.errors import UserError
 from gen_dist.sources.inflating import BZIP2, GZIP, XZ, inflate
 from gen_dist.sources.members import DamagedError, Members
@@ -91,6 +92,7 @@ class ArchiveSource:
     """A `Source`. `open_reader` gives the file that members are read from, which is closed with the source."""
 
     class_names = None
+    consecutive = False
 
     def __init__(
         self, path: Path, name: str, file: BinaryIO, open_reader: Callable[[], tuple[BinaryIO, Reader]]
@@ -130,6 +132,9 @@ class ArchiveSource:
                 class_name=os.fsdecode(top) if slash else None,
                 block=os.fsdecode(folder),
             )
+
+    def blocks(self) -> Mapping[str, int]:
+        return Counter(os.fsdecode(name.rpartition(b"/")[0]) for name in self._look_through()[1].names)
 
     def names(self) -> list[str]:
         """Of the items, in their order."""

@@ -5,7 +5,8 @@ import math
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gen_dist.data.pack import printable
+from gen_dist.data.pack_meta import printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from gen_dist.sources.members import DamagedError, read_at
@@ -83,6 +84,7 @@ class ArraySource:
     """
 
     rejected: Sequence[tuple[str, str]] = ()
+    consecutive = False
 
     def __init__(self, path: Path, name: str, files: Sequence[Path], read: Callable[[], Arrays], remedy: str) -> None:
         self.description = printable(str(path))
@@ -117,6 +119,12 @@ class ArraySource:
                     class_name=arrays.class_names[part.labels[row]] if named else None,  # type: ignore[index]
                     block=part.block,
                 )
+
+    def blocks(self) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for part in self._have().parts:
+            counts[part.block] += len(part.rows)
+        return counts
 
     def close(self) -> None:
         for file in self._arrays.files if self._arrays else ():

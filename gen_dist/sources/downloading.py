@@ -14,7 +14,7 @@ from gen_dist.sources.transfer import Transfer, TransferError
 class Progress(Protocol):
     """Called with a file's name, how many of its bytes are there, and how many it has, None if that is not known."""
 
-    def __call__(self, file: str, done: int, total: int | None) -> None: ...
+    def __call__(self, file: str, done: int, total: int | None, /) -> None: ...
 
 
 def fetch(name: str | Entry, cache: Path, progress: Progress | None = None, *, wait: float = 1.0) -> list[Path]:

@@ -14,19 +14,16 @@ from gen_dist.sources.archive import open_archive
 from gen_dist.sources.catalogue import NAMES, find
 from gen_dist.sources.cifar_arrays import cifar_in_archive, open_cifar
 from gen_dist.sources.downloading import Progress
-from gen_dist.sources.folder import Folder
+from gen_dist.sources.folder import Folder, read_image_file
 from gen_dist.sources.idx_arrays import image_files, open_idx
 from gen_dist.sources.joined import Joined
 from gen_dist.sources.kinds import Kind, probe
 from gen_dist.sources.named import open_known
 from gen_dist.sources.npy_arrays import open_npy, open_npz
-from gen_dist.sources.source import Source
+from gen_dist.sources.source import RejectedError, Source
 
 _ARCHIVES: tuple[Kind, ...] = ("zip", "tar", "compressed tar")
-_WANTED = (
-    "give a folder, zip or tar of images, a video, IDX, CIFAR, .npy or .npz files, or one of the names "
-    f"{', '.join(NAMES)}"
-)
+_WANTED = "give a folder, zip or tar of images, a video, IDX, CIFAR, .npy or .npz files, or a known name such as mnist"
 
 
 @dataclass(frozen=True)
@@ -135,4 +132,19 @@ def _open_folder(path: Path, how: Opening) -> Source:
     if archives:
         parts = [(name, open_archive(folder.folder / name, how.limits.file_bytes, how.name)) for name in archives]
         return Joined(str(folder.folder), parts)
-    return folder
+    raise _no_image(folder, found, how)
+
+
+def _no_image(folder: Folder, found: dict[Kind, list[str]], how: Opening) -> UserError:
+    for kind, names in found.items():
+        first = printable(names[0])
+        return UserError(f"{how.name} '{folder.folder}': no image in it, but {len(names)} {kind} files; give '{first}'")
+    first, reason = folder.files[0], ""
+    try:
+        read_image_file(folder.folder / first, how.limits.file_bytes)
+    except RejectedError as error:
+        reason = str(error)
+    return UserError(
+        f"{how.name} '{folder.folder}': none of its {folder.total} files is an image ({printable(first)}: {reason}); "
+        f"{_WANTED}"
+    )

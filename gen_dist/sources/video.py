@@ -8,7 +8,8 @@ import hashlib
 import importlib.util
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -41,7 +42,9 @@ class _Clip:
 
 
 class VideoSource:
-    """The frames of one video or several. Items come decoded, so they should be used before the next is asked for."""
+    """The frames of one video or several. Items come decoded: each holds its frame until it is forgotten."""
+
+    consecutive = True
 
     def __init__(
         self, description: str, clips: Sequence[_Clip], rejected: list[tuple[str, str]], taken: str, limits: Limits
@@ -76,7 +79,16 @@ class VideoSource:
                 stamp = self._stamp(clip)
                 for number, content in process.frames(clip.path, clip.wanted):
                     where = block(clip.name, number, clip.counted.frames)
-                    yield Item(f"{clip.name}[{number:06d}]", stamp, partial(_load, content), clip.class_name, where)
+                    held = content.nbytes if isinstance(content, np.ndarray) else 0
+                    yield Item(
+                        f"{clip.name}[{number:06d}]", stamp, partial(_load, content), clip.class_name, where, held
+                    )
+
+    def blocks(self) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for clip in self._clips:
+            counts.update(block(clip.name, number, clip.counted.frames) for number in clip.wanted.tolist())
+        return counts
 
     def close(self) -> None:
         """Nothing is open between calls of `items`."""

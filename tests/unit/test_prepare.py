@@ -168,7 +168,7 @@ def test_huge_file_is_not_read(source: Path) -> None:
 def test_the_first_bad_file_stops_it_on_request(source: Path) -> None:
     put(source, "1.png", "2.png", "4.png")
     (source / "3.png").touch()
-    with pytest.raises(UserError, match=r"SOURCE '.*/source': 3.png: empty file; mend or remove .* --on-error skip"):
+    with pytest.raises(UserError, match=r"source '.*/source': 3.png: empty file; mend or remove .* --on-error skip"):
         run(source, on_error="fail")
     assert os.listdir(source.parent) == ["source"]
 
