@@ -18,10 +18,12 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from gen_dist.data.encoded import EncodedImages
 from gen_dist.data.npy import map_npy
 from gen_dist.data.pack_files import CHECKSUMS, LABELS, OFFSETS, SIZES
 from gen_dist.data.pack_index import INDEX, Entry, read_index
@@ -73,6 +75,13 @@ class Pack:
         """SHA-256 in hex of the images and labels; two packs with the same hash train alike."""
         return self.meta.content_hash
 
+    @cached_property
+    def encoded(self) -> EncodedImages | None:
+        """What decodes its images, if it keeps JPEGs. Raises UserError for settings in `meta.json` that cannot be."""
+        if self.offsets is None or self.sizes is None:
+            return None
+        return EncodedImages(self.path, self.meta, self.parts, self.offsets, self.sizes)
+
     @property
     def class_names(self) -> tuple[str, ...] | None:
         return self.meta.class_names
@@ -92,11 +101,17 @@ class Pack:
             index, before = index + about.images, before + about.bytes
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """A copy of the images at `indices` (n,): uint8 (n, H, W, C). Raises IndexError outside 0 … len - 1."""
+        """A copy of the images at `indices` (n,): uint8 (n, H, W, C); of JPEGs, what they were prepared to show.
+
+        Raises IndexError outside 0 … len - 1, and RunError for a damaged JPEG.
+        """
         wanted = np.asarray(indices, dtype=np.int64)
         if not ((wanted >= 0) & (wanted < len(self))).all():
             raise IndexError(f"images {wanted.min()} … {wanted.max()} of a pack of {len(self)}")
         images = np.empty((len(wanted), *self.shape), np.uint8)
+        if self.encoded is not None:
+            self.encoded.decode(images, wanted)
+            return images
         start = 0
         for part in self.parts:
             here = (wanted >= start) & (wanted < start + len(part))

@@ -24,6 +24,8 @@ NO_FLIPS = AugmentSettings()
 class FakePack:
     """Random images in parts of the given lengths."""
 
+    encoded = None
+
     def __init__(self, lengths=(PRIME,), shape=(4, 5, 3)):
         rng = np.random.default_rng(0)
         self.shape = shape
