@@ -9,7 +9,7 @@ the last block, codes that no table has, blocks of more than 64 coefficients, re
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,22 @@ from gen_dist.kernels.jpeg_status import check_status, error_for
 from gen_dist.kernels.limits import Limits
 from gen_dist.kernels.taps import FILTERS
 
-__all__ = ["JpegHeader", "decode", "decode_batch", "decode_resized", "error_for", "make_scratch", "read_header"]
+__all__ = [
+    "JpegHeader",
+    "JpegHeaders",
+    "decode",
+    "decode_batch",
+    "decode_resized",
+    "error_for",
+    "make_scratch",
+    "read_header",
+    "read_headers",
+]
 
 Bytes = bytes | bytearray | memoryview | np.ndarray
 
 _COLOURS = {header.GREY: "grey", header.YCBCR: "YCbCr", header.RGB: "RGB"}
-_REDUCTIONS = (None, 1, 2, 4, 8)
+_REDUCTIONS = (0, 1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,52 @@ class JpegHeader:
     sampling: tuple[int, int]
     colour: str
     restart_interval: int
+
+
+class JpegHeaders(NamedTuple):
+    """What n JPEGs say of themselves; each field has one entry an image.
+
+    Args:
+        statuses: int32; 0, or what `error_for` turns into an exception. Then the other fields may be 0.
+        widths, heights: int64, in pixels.
+        components: int64, 1 or 3.
+        exif: int64, n x 2: where in the file the first EXIF block begins and ends; 0 and 0 for none.
+        other_metadata: whether there is another APP1 segment, such as XMP.
+    """
+
+    statuses: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+    components: np.ndarray
+    exif: np.ndarray
+    other_metadata: np.ndarray
+
+
+def read_headers(
+    blob: np.ndarray, offsets: np.ndarray, limits: Limits | None = None, scratch: Scratch | None = None
+) -> JpegHeaders:
+    """Read n JPEGs up to their scans, as `read_header` does each, in one compiled call.
+
+    Args:
+        blob, offsets: as of `decode_batch`.
+
+    Raises: ValueError for a wrong argument; for a damaged file nothing.
+    """
+    check_array("offsets", offsets, np.int64, (None,))
+    count = max(offsets.size - 1, 0)
+    spans = _spans(blob, offsets, None, count)
+    limits = limits or Limits()
+    found, statuses = np.empty((count, header.RECORD), np.int64), np.empty(count, np.int32)
+    bounds = limits.file_bytes, limits.side, limits.pixels
+    images.read_chunk(found, statuses, read_only(blob), read_only(spans), bounds, _scratch(scratch))
+    return JpegHeaders(
+        statuses=statuses,
+        widths=found[:, header.WIDTH],
+        heights=found[:, header.HEIGHT],
+        components=found[:, header.COMPONENTS],
+        exif=found[:, header.EXIF : header.EXIF_END + 1],
+        other_metadata=found[:, header.OTHER_APP1] != 0,
+    )
 
 
 def read_header(data: Bytes, limits: Limits | None = None, scratch: Scratch | None = None) -> JpegHeader:
@@ -141,7 +197,7 @@ def decode_batch(
     indices: np.ndarray | None = None,
     boxes: np.ndarray | None = None,
     filter: str = "bilinear",
-    reduce: int | None = None,
+    reduce: int | np.ndarray | None = None,
     low: float = 0.0,
     high: float = 1.0,
     limits: Limits | None = None,
@@ -156,6 +212,7 @@ def decode_batch(
         indices: int64, n: which of the files, if `offsets` has more of them; then image i is file indices[i].
         statuses: int32, n; written: 0 for each image that is there, else what `error_for` turns into an exception.
         boxes: float64, n x 4: left, top, right, bottom of each; None for whole images.
+        reduce: as of `decode_resized`, for all; or int64, n, for each, with 0 in place of None.
 
     Raises: ValueError for a wrong argument; for a damaged file nothing.
     """
@@ -163,7 +220,6 @@ def decode_batch(
     count, height, width, channels = out.shape
     if height < 1 or width < 1 or channels not in (1, 3):
         raise ValueError(f"out: wants at least 1 × 1 pixels of 1 or 3 channels; got {height} × {width} × {channels}")
-    check_array("blob", blob, np.uint8, (None,))
     spans = _spans(blob, offsets, indices, count)
     check_array("statuses", statuses, np.int32, (count,), written=True)
     if boxes is not None:
@@ -172,8 +228,6 @@ def decode_batch(
         raise ValueError(f"filter: wants one of {', '.join(FILTERS)}; got {filter}")
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"low and high: want finite numbers; got {low} and {high}")
-    if reduce not in _REDUCTIONS:
-        raise ValueError(f"reduce: wants one of {', '.join(map(str, _REDUCTIONS))}; got {reduce}")
     limits = limits or Limits()
     floats = out.dtype == np.float32
     images.decode_chunk(
@@ -183,13 +237,25 @@ def decode_batch(
         read_only(blob),
         read_only(spans),
         read_only(np.empty((0, 4)) if boxes is None else boxes),
-        reduce or 0,
+        read_only(_reductions(reduce, count)),
         FILTERS[filter],
         np.float32(low),
         np.float32(high),
         (limits.file_bytes, limits.side, limits.pixels),
         _scratch(scratch),
     )
+
+
+def _reductions(given: int | np.ndarray | None, count: int) -> np.ndarray:
+    """One for each image, 0 for None."""
+    if isinstance(given, np.ndarray):
+        check_array("reduce", given, np.int64, (count,))
+        if not np.isin(given, _REDUCTIONS).all():
+            raise ValueError(f"reduce: wants integers among {', '.join(map(str, _REDUCTIONS))}; got others")
+        return given
+    if given is not None and (given == 0 or given not in _REDUCTIONS):
+        raise ValueError(f"reduce: wants None or one of {', '.join(map(str, _REDUCTIONS[1:]))}; got {given}")
+    return np.full(count, given or 0)
 
 
 def _parse(data: np.ndarray, limits: Limits, scratch: Scratch) -> np.ndarray:
@@ -206,6 +272,7 @@ def _parse(data: np.ndarray, limits: Limits, scratch: Scratch) -> np.ndarray:
 
 def _spans(blob: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None, count: int) -> np.ndarray:
     """Where each of `count` files begins and ends: int64, count x 2. Looks only at those that are wanted."""
+    check_array("blob", blob, np.uint8, (None,))
     if indices is None:
         check_array("offsets", offsets, np.int64, (count + 1,))
         spans = np.stack((offsets[:-1], offsets[1:]), axis=1)

@@ -18,6 +18,8 @@ WIDTH, HEIGHT, COMPONENTS, ACROSS, DOWN, COLOUR, RESTART, DATA, RECORD = 0, 1, 2
 # For component c the same at COMPONENT + c * FIELDS: identifier, sampling factors, tables.
 COMPONENT, FIELDS = 8, 6
 ID, ACROSS_FACTOR, DOWN_FACTOR, QUANTISATION, DC_TABLE, AC_TABLE = 0, 1, 2, 3, 4, 5
+# Where the first EXIF block begins and ends (0 and 0 for none); whether there is another APP1 segment, such as XMP.
+EXIF, EXIF_END, OTHER_APP1 = 26, 27, 28
 
 GREY, YCBCR, RGB = 0, 1, 2
 
@@ -28,7 +30,7 @@ QUANTISATIONS = 4
 
 _SOF0, _SOF1, _SOF15, _DHT, _JPG, _DAC = 0xC0, 0xC1, 0xCF, 0xC4, 0xC8, 0xCC
 _RST0, _RST7, _SOI, _EOI, _SOS, _DQT, _DNL, _DRI = 0xD0, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD
-_APP0, _APP14, _APP15, _COM, _TEM = 0xE0, 0xEE, 0xEF, 0xFE, 0x01
+_APP0, _APP1, _APP14, _APP15, _COM, _TEM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0x01
 
 
 @kernel(fastmath=False)
@@ -130,6 +132,11 @@ def _segments(
             record[RESTART] = _word(data, at)
         elif marker == _APP0:
             jfif = jfif or bool(length >= 16 and _begins(data, at, 0x4A, 0x46, 0x49, 0x46, 0))
+        elif marker == _APP1 and not decoded:
+            if record[EXIF] == 0 and length >= 8 and _begins(data, at, 0x45, 0x78, 0x69, 0x66, 0) and data[at + 5] == 0:
+                record[EXIF], record[EXIF_END] = at + 6, end
+            else:
+                record[OTHER_APP1] = 1
         elif marker == _APP14 and length >= 14 and _begins(data, at, 0x41, 0x64, 0x6F, 0x62, 0x65):
             adobe = np.int64(data[at + 11])
         if fault != status.OK:

@@ -47,6 +47,21 @@ def decode_whole(out: np.ndarray, data: np.ndarray, s: Scratch) -> Integer:
 
 
 @kernel(fastmath=False)
+def read_chunk(
+    found: np.ndarray,
+    statuses: np.ndarray,
+    blob: np.ndarray,
+    spans: np.ndarray,
+    limits: tuple[int, int, int],
+    s: Scratch,
+) -> None:
+    """Read n headers; `found`: int64, n × header.RECORD; the others as of `decode_chunk`."""
+    for i in range(statuses.size):
+        data = blob[spans[i, 0] : spans[i, 1]]
+        statuses[i] = header.parse(found[i], s.quantisations, s.specifications, data, limits)
+
+
+@kernel(fastmath=False)
 def _full_row(
     row: np.ndarray,
     samples: np.ndarray,
@@ -74,7 +89,7 @@ def decode_chunk(
     blob: np.ndarray,
     spans: np.ndarray,
     boxes: np.ndarray,
-    reduction: Integer,
+    reductions: np.ndarray,
     code: int,
     low: np.float32,
     high: np.float32,
@@ -86,7 +101,7 @@ def decode_chunk(
     Args:
         bytes_out, floats_out: one of them is the output, the other has n = 0.
         spans: int64, n × 2: where in the blob each file begins and ends.
-        reduction: 1, 2, 4, 8, or 0 for the largest that suits.
+        reductions: int64, n: 1, 2, 4, 8, or 0 for the largest that suits.
         code: of the filter, as in `taps`.
         limits: bytes, side, pixels.
     """
@@ -110,7 +125,7 @@ def decode_chunk(
             box = boxes[i] if boxes.shape[0] else np.array([0.0, 0.0, s.record[header.WIDTH], s.record[header.HEIGHT]])
             fault = _check_box(box, s.record)
             if fault == status.OK:
-                geometry.lay_planes(s.layout, s.record, _block(box, width, height, reduction))
+                geometry.lay_planes(s.layout, s.record, _block(box, width, height, reductions[i]))
                 tables = _fill_tables(tables, keys, s, box, width, height, code)
                 left, right, top, bottom = _needed(tables, keys, s)
                 wanted = geometry.keep_mcus(s.layout, s.record, left, right, top, bottom)

@@ -51,6 +51,7 @@ class Png:
         palette: body of PLTE, or empty.
         transparency: body of tRNS, or None.
         may_be_turned: whether there is metadata in which an EXIF orientation may stand; `decode` does not look.
+        animated: whether it says that frames follow.
     """
 
     width: int
@@ -60,6 +61,7 @@ class Png:
     palette: bytes
     transparency: bytes | None
     may_be_turned: bool
+    animated: bool = False
 
 
 def decode(
@@ -96,7 +98,7 @@ def read_chunks(data: bytes | bytearray | memoryview, limits: Limits) -> Png:
     if name != b"IHDR":
         raise DecodeError("the first chunk is not IHDR")
     width, height, colour_type = _read_header(header, limits)
-    palette, transparency, compressed, may_be_turned = b"", None, list[memoryview](), False
+    palette, transparency, compressed, may_be_turned, animated = b"", None, list[memoryview](), False, False
     previous = name
     for name, body in chunks:
         if name == b"IDAT":
@@ -115,6 +117,8 @@ def read_chunks(data: bytes | bytearray | memoryview, limits: Limits) -> Png:
             raise DecodeError("a second IHDR chunk")
         elif name == b"eXIf" or (name in _TEXT and bytes(body[:22]).startswith(_EXIF_KEYWORDS)):
             may_be_turned = True
+        elif name == b"acTL":
+            animated = True
         elif not name[0] & 0x20 and name not in (b"PLTE", b"IEND"):
             raise UnsupportedError(f"a PNG with a critical chunk {name.decode()}")
         previous = name
@@ -122,7 +126,7 @@ def read_chunks(data: bytes | bytearray | memoryview, limits: Limits) -> Png:
         raise DecodeError("no IDAT chunk")
     if colour_type == _INDEXED and not palette:
         raise DecodeError("no PLTE chunk")
-    return Png(width, height, colour_type, compressed, palette, transparency, may_be_turned)
+    return Png(width, height, colour_type, compressed, palette, transparency, may_be_turned, animated)
 
 
 def decode_chunks(png: Png, limits: Limits, background: tuple[int, int, int] = WHITE) -> np.ndarray:

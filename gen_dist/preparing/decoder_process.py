@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import astuple
 from pathlib import Path
 from typing import Self
 
@@ -12,21 +11,20 @@ import numpy as np
 
 import gen_dist
 from gen_dist.errors import RunError
-from gen_dist.kernels.limits import Limits
-from gen_dist.preparing.decode import LENGTH, READY, REPLY
+from gen_dist.preparing.decode import FRAMES, LENGTH, READY, REPLY
+from gen_dist.preparing.outcome import Decoded, Outcome
+from gen_dist.preparing.recipe import Recipe
 
 SECONDS_PER_IMAGE = 60.0  # far above what the largest image takes on a busy machine
 SECONDS_TO_START = 60.0  # of which a tenth of one is usual
 DECODER = "gen_dist.preparing.decode"
 
-Outcome = np.ndarray | str  # the image, uint8 (size, size, 3), or why there is none
-
 
 class DecoderProcess:
     """A decoding subprocess, started when needed and again after a crash. For one thread at a time."""
 
-    def __init__(self, size: int, limits: Limits, seconds: float = SECONDS_PER_IMAGE) -> None:
-        self.size, self.limits, self.seconds = size, limits, seconds
+    def __init__(self, recipe: Recipe, seconds: float = SECONDS_PER_IMAGE) -> None:
+        self.recipe, self.seconds = recipe, seconds
         self._process: subprocess.Popen | None = None
         self._socket: socket.socket | None = None
 
@@ -41,7 +39,10 @@ class DecoderProcess:
         self._stop()
 
     def decode(self, data: bytes) -> Outcome:
-        """The image in an encoded file, or why there is none. After a crash it is tried once more."""
+        """What the recipe makes of an encoded file, or why there is none. After a crash it is tried once more.
+
+        With a recipe that keeps JPEGs, `images` are of the file's own size, and there are no `jpegs` yet.
+        """
         for _ in range(2):
             link = self._socket or self._start()
             try:
@@ -60,14 +61,16 @@ class DecoderProcess:
         payload = _receive(link, length)
         if not status:
             return payload.decode("utf-8", "replace")
-        return np.frombuffer(payload, np.uint8).reshape(self.size, self.size, 3)
+        count, width, height, *shape = FRAMES.unpack_from(payload)
+        images = np.frombuffer(payload, np.uint8, offset=FRAMES.size).reshape(count, shape[1], shape[0], shape[2])
+        return Decoded(images, width, height)
 
     def _start(self) -> socket.socket:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(SECONDS_TO_START)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", DECODER, *map(str, (self.size, *astuple(self.limits)))],
+                [sys.executable, "-m", DECODER, self.recipe.to_json()],
                 cwd=Path(gen_dist.__file__).parent.parent,  # so that it finds gen_dist, and nothing of the user's
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # whose threads would use up the address space
                 stdin=theirs.fileno(),
@@ -80,7 +83,8 @@ class DecoderProcess:
             ready = False
         if not ready:
             code = self._stop()
-            raise RunError(f"the image decoder does not start (exit code {code}); 'python -m {DECODER} 64' says why")
+            how = f"""python -m {DECODER} '{{"size": 64}}'"""
+            raise RunError(f"the image decoder does not start (exit code {code}); {how} says why")
         self._socket.settimeout(self.seconds)
         return self._socket
 

@@ -28,17 +28,29 @@ def upright(pixels: np.ndarray, number: int) -> np.ndarray:
     return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
-def central_square(width: int, height: int, number: int = 1) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) in stored pixels of the central square of the upright image.
+def stored_box(
+    box: tuple[float, float, float, float], width: int, height: int, number: int
+) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1) in stored pixels of a part of the upright image, which is width × height."""
+    x0, y0, x1, y1 = box
+    if number in _MIRRORED:
+        x0, x1 = width - x1, width - x0
+    if number in _UPSIDE_DOWN:
+        y0, y1 = height - y1, height - y0
+    return (y0, x0, y1, x1) if number in _TRANSPOSED else (x0, y0, x1, y1)
 
-    Where the middle falls between two pixels, the square begins at the first of them in the upright image.
-    """
-    side = min(width, height)
-    mirrored, upside_down = number in _MIRRORED, number in _UPSIDE_DOWN
-    if number in _TRANSPOSED:
-        mirrored, upside_down = upside_down, mirrored
-    left, top = (width - side + mirrored) // 2, (height - side + upside_down) // 2
-    return left, top, left + side, top + side
+
+def is_transposed(number: int) -> bool:
+    """Whether width and height change places when the image is turned upright."""
+    return number in _TRANSPOSED
+
+
+def orientation_in(block: bytes) -> int:
+    """As `orientation`, of an EXIF block that begins with its TIFF header."""
+    try:
+        return _from_tiff(block)
+    except (struct.error, ValueError):
+        return 1
 
 
 def _from_jpeg(data: bytes) -> bytes:

@@ -1,10 +1,14 @@
 """How an image file becomes an image of a pack: settings, checked and turned into numbers."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
-from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
+
+if TYPE_CHECKING:  # pydantic, which decoding subprocesses do without
+    from gen_dist.config import DecodingSettings, PrepareSettings
 
 SIZES = range(8, 1025)
 _COLORS = {"white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128)}
@@ -36,8 +40,21 @@ class Recipe:
     decoder: str = "auto"
     limits: Limits = field(default_factory=Limits)
 
+    def to_json(self) -> str:
+        """What `recipe_from_json` reads."""
+        return json.dumps(asdict(self))
 
-def recipe_of(size: int, prepare: PrepareSettings, decoding: DecodingSettings) -> Recipe:
+
+def recipe_from_json(text: str) -> Recipe:
+    """The recipe that `to_json` was asked of; fields that are left out have their defaults."""
+    fields = json.loads(text)
+    for name in ("box", "background"):
+        if fields.get(name) is not None:
+            fields[name] = tuple(fields[name])
+    return Recipe(**fields | {"limits": Limits(**fields.get("limits", {}))})
+
+
+def recipe_of(size: int, prepare: "PrepareSettings", decoding: "DecodingSettings") -> Recipe:
     """Raises UserError for values that the settings' types cannot rule out."""
     check_size(size, "--size")
     mode, _, numbers = prepare.crop.partition(":")

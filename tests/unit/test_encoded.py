@@ -110,7 +110,8 @@ def no_data(data):
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [(no_start, "no JPEG: .*"), (larger, "a side of more .*"), (no_data, "the JPEG data ends too early")]
+    ("change", "reason"),
+    [(no_start, "no JPEG: .*"), (larger, "a side of more .*"), (no_data, "the JPEG data ends too early")],
 )
 def test_a_damaged_file_is_named(tmp_path, part_bytes, change, reason):
     path = write_encoded_pack(tmp_path / "pack", FILES, part_bytes=part_bytes)
