@@ -18,7 +18,6 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +40,20 @@ class Pack:
     checksums: np.ndarray  # uint32 (len,)
     offsets: np.ndarray | None  # int64 (len + 1,), of JPEGs
     sizes: np.ndarray | None  # int32 (len, 2), of JPEGs
+    encoded: EncodedImages | None  # what decodes them
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Pack":
         """Maps the pack in folder `path`. Raises UserError naming the pack and the file that is wrong in it."""
         path = Path(path)
         meta = read_meta(path)
-        offsets = sizes = labels = None
+        offsets = sizes = labels = encoded = None
         if meta.kept == "jpeg":
             parts = [_map(path, part.file, np.uint8, (part.bytes,)) for part in meta.parts]
             offsets = _map(path, OFFSETS, np.int64, (meta.images + 1,))
             sizes = _map(path, SIZES, np.int32, (meta.images, 2))
             _check_encoded(path, meta, offsets, sizes)
+            encoded = EncodedImages(path, meta, parts, offsets, sizes)
         else:
             parts = [_map(path, part.file, np.uint8, (part.images, *meta.shape)) for part in meta.parts]
         if meta.class_names is not None:
@@ -60,7 +61,7 @@ class Pack:
             if labels.min() < 0 or labels.max() >= len(meta.class_names):
                 raise damaged(path, LABELS, f"labels outside 0 … {len(meta.class_names) - 1}, the classes of {META}")
         checksums = _map(path, CHECKSUMS, np.uint32, (meta.images,))
-        return cls(path, meta, parts, labels, checksums, offsets, sizes)
+        return cls(path, meta, parts, labels, checksums, offsets, sizes, encoded)
 
     def __len__(self) -> int:
         return self.meta.images
@@ -74,13 +75,6 @@ class Pack:
     def content_hash(self) -> str:
         """SHA-256 in hex of the images and labels; two packs with the same hash train alike."""
         return self.meta.content_hash
-
-    @cached_property
-    def encoded(self) -> EncodedImages | None:
-        """What decodes its images, if it keeps JPEGs. Raises UserError for settings in `meta.json` that cannot be."""
-        if self.offsets is None or self.sizes is None:
-            return None
-        return EncodedImages(self.path, self.meta, self.parts, self.offsets, self.sizes)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

@@ -106,10 +106,10 @@ def _sized(path: str, folder: Path, size: int) -> Path:
 
 
 def _check_shape(path: str, shape: tuple[int, int, int], size: int) -> None:
-    if shape not in ((size, size, 3), (size, size, 1)):
+    if shape != (size, size, 3):
         height, width, channels = shape
         what = f"data.path '{path}': its images are {width}×{height} with {channels} channels, but data.size is {size}"
-        fits = height == width and channels in (1, 3)
+        fits = height == width and channels == 3
         raise UserError(f"{what}; " + (f"set data.size={width}" if fits else "prepare it again from the images"))
 
 
