@@ -20,6 +20,8 @@ class AugmentSettings(Settings):
     saturation.
     """
 
+    horizontal_flip: bool = Field(False, description="mirror left-right, each image with probability 1/2")
+    vertical_flip: bool = Field(False, description="mirror top-bottom, each image with probability 1/2")
     crop_scale: float = Field(
         1.0,
         gt=0,
@@ -29,8 +31,6 @@ class AugmentSettings(Settings):
     crop_ratio: float = Field(
         4 / 3, ge=1, le=16, description="of such parts, width to height, and height to width, at most"
     )
-    horizontal_flip: bool = Field(False, description="mirror left-right, each image with probability 1/2")
-    vertical_flip: bool = Field(False, description="mirror top-bottom, each image with probability 1/2")
     crop_padding: int = Field(0, ge=0, le=512, description="move the image by up to this many pixels each way")
     rotation: float = Field(0.0, ge=0, le=180, description="rotate by up to this many degrees each way")
     width_shift: float = Field(0.0, ge=0, le=1, description="shift along the width by up to this fraction of it")

@@ -44,7 +44,7 @@ CASES = {
     "dcgan-two-threads": ("dcgan-64", [*DCGAN, "train.threads=2", "data.loader_threads=4"]),
     "vae-gray": ("vae-64", [*VAE, "data.augment.crop_padding=1", *COLORS]),
     "vae-jpeg": ("vae-64", [*VAE, "data.loader_threads=2"]),
-    "dcgan-parts": ("dcgan-64", [*DCGAN, "data.augment.crop_scale=0.5", "data.augment.horizontal_flip=true"]),
+    "dcgan-parts": ("dcgan-64", [*DCGAN, "data.augment.crop_scale=0.5"]),
     "dcgan-gray-parts-of-jpegs": (
         "dcgan-64",
         [*DCGAN, "data.augment.crop_scale=0.3", "data.augment.crop_ratio=2", "data.augment.rotation=10"],
