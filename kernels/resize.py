@@ -34,7 +34,7 @@ def resize(
     Args:
         out: uint8, h x w x C, contiguous; not overlapping with image.
         image: uint8, H x W x C, contiguous; C is 1 to 4.
-        filter: "nearest", "box", "bilinear", "bicubic" (Keys, a = -1/2) or "lanczos" (three lobes).
+        filter: "nearest", "box", "bilinear", "hamming", "bicubic" (Keys, a = -1/2) or "lanczos" (three lobes).
         box: x0, y0, x1, y1 in pixels and fractions of them: the part that becomes `out`. Filters read past its
             edges where the image goes on. The whole image by default.
         scratch: uint8, one axis, at least `scratch_length(out, image)`; by default it is allocated.

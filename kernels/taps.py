@@ -11,8 +11,15 @@ import numpy as np
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.trigonometry import sin_cos_kernel
 
-NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS = range(5)
-FILTERS = {"nearest": NEAREST, "box": BOX, "bilinear": BILINEAR, "bicubic": BICUBIC, "lanczos": LANCZOS}
+NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS, HAMMING = range(6)
+FILTERS = {
+    "nearest": NEAREST,
+    "box": BOX,
+    "bilinear": BILINEAR,
+    "hamming": HAMMING,
+    "bicubic": BICUBIC,
+    "lanczos": LANCZOS,
+}
 
 TAPS = 0  # taps of every output sample
 BITS = 1  # the weights of a sample add up to 2**BITS, nearly or exactly
@@ -50,7 +57,7 @@ def fill_taps(table: np.ndarray, in_size: int, out_size: int, start: float, stop
         table: int32, at least `taps_length` of the other arguments.
         in_size, out_size: lengths of the axis, 1 and more.
         start, stop: the part of the input, in samples, to become the output; 0 <= start < stop <= in_size.
-        code: NEAREST, BOX, BILINEAR, BICUBIC or LANCZOS.
+        code: NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS or HAMMING.
     """
     start, stop = float(np.float32(start)), float(np.float32(stop))
     step = float(np.float32(stop - start)) / out_size
@@ -100,7 +107,7 @@ def _radius(code: int) -> float:
     """Half the width of the filter, in samples."""
     if code == BOX:
         return 0.5
-    if code == BILINEAR:
+    if code in (BILINEAR, HAMMING):
         return 1.0
     if code == BICUBIC:
         return 2.0
@@ -156,6 +163,9 @@ def _evaluate(weights: np.ndarray, offset: float, narrowing: float, code: int) -
     elif code == BILINEAR:
         for k in range(weights.size):
             weights[k] = max(1.0 - abs((offset + k) * narrowing), 0.0)
+    elif code == HAMMING:
+        for k in range(weights.size):
+            weights[k] = _hamming(abs((offset + k) * narrowing))
     elif code == BICUBIC:
         for k in range(weights.size):
             weights[k] = _cubic(abs((offset + k) * narrowing))
@@ -184,6 +194,16 @@ def _lanczos(x: float) -> float:
     angle = math.pi * third
     value = s * s * (3.0 - 4.0 * s * s) / (3.0 * angle * angle)
     return value if x > 0.0 else 1.0
+
+
+@kernel(fastmath=False)
+def _hamming(x: float) -> float:
+    """sinc(x) (0.54 + 0.46 cos(pi x)) for 0 <= x < 1, from the sine of a quarter of the angle."""
+    sine, cosine = sin_cos_kernel(0.5 * _QUARTER_TURN * min(x, 1.0))
+    s = 2.0 * sine * cosine
+    sine, cosine = 2.0 * s * (1.0 - 2.0 * sine * sine), 1.0 - 2.0 * s * s
+    value = sine / (math.pi * x) * (0.54 + 0.46 * cosine)
+    return (value if x > 0.0 else 1.0) if x < 1.0 else 0.0
 
 
 @kernel(fastmath=False)

@@ -20,6 +20,7 @@ from gen_dist.kernels import (
     resize,
     resize_batch,
     tree,
+    ycc,
 )
 from gen_dist.kernels.code_cache import cache_folder
 from gen_dist.kernels.limits import Limits
@@ -76,6 +77,7 @@ def _augment() -> None:
 def _resize() -> None:
     for filter in ("nearest", "lanczos"):
         resize.resize(np.empty((8, 8, 3), np.uint8), np.zeros((16, 16, 3), np.uint8), filter=filter)
+    ycc.mix_grey(*(np.zeros(1, np.uint8) for _ in range(4)))
     batch, box = np.zeros((1, 8, 8, 3), np.uint8), np.array([[0.0, 0.0, 8.0, 8.0]])
     resize_batch.resize_batch(np.empty_like(batch), batch, _POSITIONS, _POSITIONS, box)
 
@@ -84,6 +86,7 @@ def _jpeg() -> None:
     grey = _grey_jpeg()
     jpeg.read_header(grey)
     jpeg.decode(grey)
+    jpeg.read_headers(np.frombuffer(grey, np.uint8), np.array([0, len(grey)]))
     for dtype in (np.float32, np.uint8):
         jpeg.decode_resized(np.empty((8, 8, 3), dtype), grey)
 

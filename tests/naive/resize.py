@@ -17,6 +17,7 @@ def cubic(x):
 KERNELS = {  # half width, weight of a sample at a distance within it
     "box": (0.5, lambda x: float(-0.5 < x <= 0.5)),
     "bilinear": (1.0, lambda x: 1 - abs(x)),
+    "hamming": (1.0, lambda x: sinc(x) * (0.54 + 0.46 * math.cos(math.pi * x))),
     "bicubic": (2.0, cubic),
     "lanczos": (3.0, lambda x: sinc(x) * sinc(x / 3)),
 }

@@ -222,31 +222,6 @@ def test_a_file_that_crashes_the_decoder(source: Path, started: list[subprocess.
     assert [process.returncode for process in started] == [-signal.SIGABRT, -signal.SIGABRT, 0]
 
 
-@pytest.mark.usefixtures("misbehaving")
-def test_a_file_that_takes_too_long() -> None:
-    with DecoderProcess(8, Limits(), seconds=1.5) as decoder:
-        assert decoder.decode(encoded() + b"HANG") == "takes more than 1.5 seconds to decode"
-        assert isinstance(decoder.decode(encoded()), np.ndarray)
-
-
-def test_a_killed_decoder_costs_no_image(started: list[subprocess.Popen]) -> None:
-    with DecoderProcess(8, Limits()) as decoder:
-        first = decoder.decode(encoded())
-        started[0].kill()
-        started[0].wait()
-        np.testing.assert_array_equal(decoder.decode(encoded()), first)
-    assert [process.returncode for process in started] == [-signal.SIGKILL, 0]
-
-
-def test_a_stopped_decoder_is_replaced(started: list[subprocess.Popen]) -> None:
-    with DecoderProcess(8, Limits(), seconds=1.5) as decoder:
-        decoder.decode(encoded())
-        started[0].send_signal(signal.SIGSTOP)
-        assert decoder.decode(encoded() + bytes(10 << 20)) == "takes more than 1.5 seconds to decode"
-        assert isinstance(decoder.decode(encoded()), np.ndarray)
-    assert [process.returncode for process in started] == [-signal.SIGKILL, 0]
-
-
 def test_a_decoder_that_does_not_start(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(source, "1.png", "2.png")
     monkeypatch.setattr(module, "DECODER", "no.such.module")

@@ -25,13 +25,13 @@ import simplejpeg
 from PIL import Image
 from numba.core import event
 from gen_dist.config import AugmentSettings
-from gen_dist.preparing.decoding import READ_BY_KERNELS, SquareDecoder
+from gen_dist.preparing.decoding import READ_BY_KERNELS, Decoder
 from gen_dist.data.loader import Loader
 from gen_dist.data.pack import Pack
 from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
-from gen_dist.kernels.limits import Limits
+from gen_dist.preparing.recipe import Recipe
 from gen_dist.kernels.tree import sum_rows
 from tests.unit.test_loader import EVERYTHING, FakePack
 with event.install_recorder("numba:compile") as recorder:
@@ -52,9 +52,9 @@ with event.install_recorder("numba:compile") as recorder:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     drawing = io.BytesIO()
     Image.fromarray(pixels).save(drawing, "PNG")
-    with SquareDecoder(16, Limits(), READ_BY_KERNELS) as decoder:
-        for data in (simplejpeg.encode_jpeg(pixels), drawing.getvalue()):
-            assert isinstance(decoder.decode(data), np.ndarray)
+    for recipe in (Recipe(16), Recipe(16, channels=1, filter="bilinear", keep_jpeg=True)):
+        with Decoder(recipe, READ_BY_KERNELS) as decoder:
+            assert not any(isinstance(one, str) for one in decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()]))
 print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
 """
 
