@@ -91,10 +91,11 @@ def load_images() -> Tensor:
     """All images of the pack, (N, C, H, W) in [-1, 1], channels_last."""
     import numpy as np
 
+    from gen_dist.config import DataSettings
     from gen_dist.data.pack import Pack
     from gen_dist.preparing.resolving import resolve_data
 
-    pack = Pack.open(resolve_data("bundled:emoji", 32, lambda line: None))
+    pack = Pack.open(resolve_data(DataSettings(path="bundled:emoji", size=32), lambda line: None))
     images_NHWC = torch.from_numpy(pack.read(np.arange(len(pack))))
     return images_NHWC.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 

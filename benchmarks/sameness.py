@@ -188,7 +188,7 @@ def check_case(config: RunConfig, ways: Sequence[Way], steps: int) -> str | None
         return f"batch {batch} is not divisible into {MICROBATCHES} microbatches"
     if not config.data.path:
         return "has no data of its own"
-    images = len(Pack.open(resolve_data(config.data.path, config.data.size, print)))
+    images = len(Pack.open(resolve_data(config.data, print)))
     stops = {leg.last_step(steps) for way in ways for leg in way.legs[:-1]}
     if borders := [stop for stop in stops if stop < 1 or stop * batch % images == 0]:
         return f"an interruption after step {borders[0]} is not in the middle of a pass over {images} images"

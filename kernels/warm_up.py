@@ -13,6 +13,8 @@ from gen_dist.kernels import (
     augment,
     cifar,
     jpeg,
+    near,
+    perceptual,
     permutation,
     philox,
     png,
@@ -113,9 +115,21 @@ def _cifar() -> None:
     cifar.read(bytes(3073), 10)
 
 
+def _find_duplicates() -> None:
+    hashes, thumbnails = np.empty(1, np.uint64), np.empty((1, perceptual.THUMBNAIL), np.uint8)
+    perceptual.perceptual_hashes(hashes, thumbnails, np.zeros((1, 8, 8, 3), np.uint8))
+    table, digests = np.full(2, near.NOTHING, np.int32), np.zeros((1, 16), np.uint8)
+    near.find_equal(table, digests, digests[0])
+    near.enter_equal(table, digests, 0, 1)
+    heads, chains = (np.full((near.BANDS, n), near.NOTHING, np.int32) for n in (near.BUCKETS, 1))
+    near.find_near(heads, chains.reshape(1, -1), hashes, thumbnails, hashes[0], thumbnails[0])
+    near.enter_near(heads, chains.reshape(1, -1), 0, hashes[0])
+
+
 PARTS: dict[str, tuple[Callable[[], None], ...]] = {
     "training": (_draw, _sum, _augment),
     "decoding": (_resize, _jpeg, _png, _cifar),
+    "duplicates": (_find_duplicates,),
 }
 
 

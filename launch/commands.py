@@ -33,17 +33,67 @@ def diff(
 
 
 def prepare(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="folder of images, any depth")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="pack to make; must not exist")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="folder, zip, tar, video, IDX, CIFAR, .npy, .npz, or a known name"),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="pack to make, or to bring up to date")],
     size: Annotated[int, typer.Option(help="side of the square images, in pixels")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="data.decoding.* only")
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="data.prepare.* and data.decoding.* only")
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="HOW", help="center, pad, fit, stretch or box:X,Y,W,H  [default: center]")
+    ] = None,
+    filter: Annotated[str | None, typer.Option(metavar="NAME", help="of the resizing  [default: lanczos]")] = None,
+    gray: Annotated[bool, typer.Option("--gray", help="one channel, the luma, in place of three")] = False,
+    background: Annotated[
+        str | None, typer.Option(metavar="COLOR", help="white, black, gray or R,G,B  [default: white]")
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(metavar="WHICH", help="of animations: first or all  [default: first]")
+    ] = None,
+    every: Annotated[int | None, typer.Option(metavar="N", help="of a video, each N-th frame")] = None,
+    fps: Annotated[float | None, typer.Option(metavar="F", help="of a video, F frames a second")] = None,
+    split: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="make two packs, train and held-out, with this share to train")
+    ] = None,
+    by_folder: Annotated[bool, typer.Option("--by-folder", help="split whole folders, not single images")] = False,
+    drop_duplicates: Annotated[
+        str | None, typer.Option(metavar="WHICH", help="none, exact or near  [default: none]")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="pixels, or jpeg to decode while training  [default: pixels]")
+    ] = None,
+    on_error: Annotated[
+        str | None, typer.Option(metavar="HOW", help="skip bad files and list them, or fail  [default: skip]")
+    ] = None,
+    downloaded: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="where the files of a known name are already")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="decoding workers  [default: one per CPU]")] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="decode on this Ray cluster, or 'auto'")
     ] = None,
 ) -> None:
-    """Turn a folder of images into a pack that training maps into memory."""
-    from gen_dist.launch.preparing import decoding_settings, prepare_with_progress
+    """Turn images of any kind into a pack that training maps into memory."""
+    from gen_dist.launch.preparing import Wish, prepare_with_progress
 
-    prepare_with_progress(source, out, size, decoding_settings(overrides or []))
+    options = {
+        "crop": crop,
+        "filter": filter,
+        "gray": gray or None,
+        "background": background,
+        "frames": frames,
+        "every": every,
+        "fps": fps,
+        "drop_duplicates": drop_duplicates,
+        "keep": keep,
+        "on_error": on_error,
+    }
+    prepare_with_progress(
+        Wish(source, out, size, options, overrides or [], split, by_folder, workers, address, downloaded)
+    )
 
 
 def verify(pack: Annotated[Path, typer.Argument(metavar="PACK", help="folder made by 'gen-dist prepare'")]) -> int:

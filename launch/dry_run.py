@@ -28,7 +28,7 @@ def describe(request: Request) -> list[str]:
     check_resume(request, config)
     train = config.train
     lines = [*dump_yaml(config.model_dump()).splitlines(), ""]
-    lines.append(f"data: {describe_data(config.data.path, config.data.size, config.data.decoding)}")
+    lines.append(f"data: {describe_data(config.data)}")
     for name, count in count_parameters(config).items():
         lines.append(f"{name}: {count:,} parameters")
     lines.append(

@@ -119,7 +119,7 @@ def open_run(request: Request, report: Callable[[str], None]) -> Opened:
 def open_data(config: RunConfig, report: Callable[[str], None]) -> tuple[Path, Pack]:
     if not config.data.path:
         raise UserError("data.path: not set; give a folder of images, data.path=FOLDER, or data.path=bundled:emoji")
-    path = resolve_data(config.data.path, config.data.size, report, config.data.decoding)
+    path = resolve_data(config.data, report)
     pack = Pack.open(path)
     if len(pack) < LEAST_IMAGES:
         raise UserError(f"data.path '{config.data.path}': {len(pack)} image; training needs at least {LEAST_IMAGES}")

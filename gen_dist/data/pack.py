@@ -94,6 +94,17 @@ class Pack:
                 yield np.asarray(part[start - before : end - before])
             index, before = index + about.images, before + about.bytes
 
+    def file(self, index: int) -> bytes:
+        """The JPEG at `index`, of a pack that keeps them. Raises ValueError for another pack."""
+        if self.offsets is None:
+            raise ValueError(f"pack '{self.path}' keeps pixels, not files")
+        start, end = self.offsets[index : index + 2]
+        for part, about in zip(self.parts, self.meta.parts, strict=True):
+            if start < about.bytes:
+                return part[start:end].tobytes()
+            start, end = start - about.bytes, end - about.bytes
+        raise IndexError(f"image {index} of a pack of {len(self)}")
+
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """A copy of the images at `indices` (n,): uint8 (n, H, W, C); of JPEGs, what they were prepared to show.
 

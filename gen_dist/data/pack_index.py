@@ -8,8 +8,15 @@ from pathlib import Path
 from gen_dist.data.pack_meta import damaged
 
 INDEX = "index.jsonl"
-_TYPES = {"name": str, "stamp": str, "images": int, "width": int, "height": int, "reason": str, "block": str}
-_DEFAULTS = {"images": 1, "width": 0, "height": 0, "reason": "", "block": ""}
+_DEFAULTS: dict[str, int | str] = {
+    "images": 1,
+    "width": 0,
+    "height": 0,
+    "dropped": 0,
+    "reason": "",
+    "block": "",
+}
+_TYPES = {"name": str, "stamp": str, **{key: type(value) for key, value in _DEFAULTS.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +25,10 @@ class Entry:
 
     Args:
         name, stamp, block: the item's (`sources.source.Item`).
-        images: how many images of the pack are its; 0 if it was rejected or left out.
+        images: how many images of the pack are its.
+        dropped: how many of its images were left out, being duplicates.
         width, height: of the item's image in pixels, before anything was done to it; 0 where there is none.
-        reason: why there is no image; "" where there is one.
+        reason: why it was rejected; "" if it was not.
     """
 
     name: str
@@ -28,6 +36,7 @@ class Entry:
     images: int = 1
     width: int = 0
     height: int = 0
+    dropped: int = 0
     reason: str = ""
     block: str = ""
 

@@ -1,148 +1,140 @@
-"""A folder of images into a pack: decoded in threads and subprocesses, written in the order of the names."""
+"""A source into a pack: listed, decoded by many workers, written in order, gone on with after a kill."""
 
 import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
-from gen_dist.config import DecodingSettings
-from gen_dist.data.pack_files import About
-from gen_dist.data.pack_meta import printable
-from gen_dist.data.pack_writer import PackWriter
+from gen_dist.config import DecodingSettings, PrepareSettings
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_meta import META, Setting, printable
+from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
-from gen_dist.kernels.warm_up import warm_up
-from gen_dist.preparing.decoder_process import Outcome
-from gen_dist.preparing.decoding import SquareDecoder, kernel_formats, limits_of
-from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file
-
-SIZES = range(8, 1025)
-CHUNK_FILES, CHUNK_BYTES = 32, 4 << 20  # what a thread decodes at a time; of its output
+from gen_dist.preparing.decoding import Decoder as LocalDecoder
+from gen_dist.preparing.decoding import kernel_formats
+from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress
+from gen_dist.preparing.pool import cpus
+from gen_dist.preparing.recipe import recipe_of
+from gen_dist.preparing.reuse import Reuse
+from gen_dist.preparing.sides import Split
+from gen_dist.preparing.work_folder import WorkFolder
+from gen_dist.sources.source import Source
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` did. `rejected`: (name, reason) of every file that gave no image."""
+    """What `prepare` did.
+
+    Args:
+        packs: the packs of the sides of a split; "" is the only one without.
+        unchanged: they were there already.
+        read: items that were read, not taken from an earlier pack or an interrupted try.
+        resumed: items that an interrupted try had done.
+    """
 
     path: Path
-    images: int
-    rejected: list[tuple[str, str]]
-    class_names: list[str] | None
+    packs: Mapping[str, Pack]
     seconds: float
+    unchanged: bool = False
+    read: int = 0
+    resumed: int = 0
+
+    @property
+    def images(self) -> int:
+        return sum(map(len, self.packs.values()))
 
 
 def prepare(
-    source: Path,
+    source: Source,
     out: Path,
     size: int,
-    *,
-    workers: int | None = None,
+    prepare: PrepareSettings | None = None,
     decoding: DecodingSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    *,
+    split: Split | None = None,
+    workers: int | None = None,
+    make_decoder: MakeDecoder = LocalDecoder,
+    earlier: Sequence[Pack] = (),
+    progress: Progress | None = None,
 ) -> Prepared:
-    """Makes a pack `out` of the images in the folder `source`, each cropped to its central square of `size` pixels.
+    """Makes the pack `out` of `size` x `size` images of a source, or two packs in the folder `out`, if it is split.
 
-    Top-level folders become classes if there are two or more and no image lies outside them. `workers`: decoding
-    threads (default: one per CPU), each with a subprocess for what our kernels do not read; the pack's bytes do not
-    depend on it. Decoders differ: see docs/decoding.md. `progress(done, total)` is called with
-    numbers of files. Files that are no image, or a damaged one, are skipped and listed. Raises UserError for a size out
-    of range, a folder that is missing, empty or without a readable image, an `out` that exists or cannot be written.
+    The bytes of the packs do not depend on `workers`, on `make_decoder`, nor on how often the process was killed and
+    started again. Where `out` is a pack of the same source and settings: nothing is done if the source is as it was,
+    else only new and changed items are read, and the new pack takes its place. `earlier`: other packs in which items
+    are looked up. `progress(done, total)` is called with numbers of items.
+
+    Raises UserError for settings that are no good, a source without a readable image, a file that gives none if
+    `prepare.on_error` is "fail", and an `out` that is something else or cannot be written.
     """
     started = time.perf_counter()
-    check_size(size, "--size")
-    decoding = decoding or DecodingSettings()
-    listing = list_folder(Path(source))
-    limits, formats = limits_of(decoding), kernel_formats(decoding, listing.total_bytes())
-    if formats:
-        warm_up("decoding")  # before the threads start, which would all compile
-    classes, images, rejected = _Classes(), 0, list(listing.rejected)
-    outcomes = _decoded(listing, size, workers or cpus(), lambda: SquareDecoder(size, limits, formats))
-    with closing(outcomes), PackWriter(out, (size, size, 3)) as writer:
-        for done, (name, outcome) in enumerate(outcomes, start=1):
-            if isinstance(outcome, str):
-                rejected.append((name, outcome))
-            else:
-                writer.append(outcome, classes.label(name))
-                images += 1
-            if progress is not None:
-                progress(done, len(listing))
-        rejected = sorted((printable(name), reason) for name, reason in rejected)
-        if not images:
-            first = f"{rejected[0][0]}: {rejected[0][1]}"
-            raise UserError(f"folder '{source}': none of its {len(rejected)} files is a readable image ({first})")
-        counts = {"files": len(listing), "images": images, "rejected": len(rejected)}
-        writer.finish(About(str(source), counts, classes.names(), rejected))
-    return Prepared(Path(out), images, rejected, classes.names(), time.perf_counter() - started)
+    order = order_of(source, size, prepare or PrepareSettings(), decoding or DecodingSettings(), split)
+    with WorkFolder(out) as work, _cleared(work, out):
+        existing = _existing(out, order)
+        if existing and all(pack.meta.source_stamp == order.stamp for pack in existing.values()):
+            work.remove()
+            return Prepared(out, existing, time.perf_counter() - started, unchanged=True)
+        usable = [pack for pack in [*existing.values()] or earlier if pack.meta.settings == order.settings()]
+        making = Making(order, work, Reuse(usable))
+        making.run(workers or cpus(), make_decoder, progress)
+        work.publish()
+    return Prepared(out, _open(out, order), time.perf_counter() - started, read=making.read, resumed=making.resumed)
 
 
-def check_size(size: int, name: str) -> None:
-    """Raises UserError if images of `size` pixels a side cannot be prepared; `name` is what the user calls the size."""
-    if size not in SIZES:
-        raise UserError(f"{name} {size}: out of range; give {SIZES[0]} to {SIZES[-1]} pixels")
-
-
-def cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Classes:
-    """Numbers the top-level folders in the order of their first image; one image outside them, and there are none."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._loose = False
-
-    def label(self, name: str) -> int | None:
-        folder, inside, _ = name.partition(os.sep)
-        self._loose |= not inside
-        return self._numbers.setdefault(folder, len(self._numbers)) if inside else None
-
-    def names(self) -> list[str] | None:
-        return None if self._loose or len(self._numbers) < 2 else [printable(name) for name in self._numbers]
-
-
-def _decoded(
-    listing: Listing, size: int, workers: int, make_decoder: Callable[[], SquareDecoder]
-) -> Generator[tuple[str, Outcome]]:
-    """(name, outcome) of every file in order; a bounded number of chunks is under way at any time."""
-    per_chunk = max(1, min(CHUNK_FILES, CHUNK_BYTES // (3 * size * size)))
-    chunks = (listing.files[i : i + per_chunk] for i in range(0, len(listing), per_chunk))
-    with ExitStack() as stack:
-        free: SimpleQueue[SquareDecoder] = SimpleQueue()
-        for _ in range(workers):
-            free.put(stack.enter_context(make_decoder()))
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        stopped = threading.Event()
-        stack.callback(stopped.set)  # before the shutdown, which waits for the chunks that have begun
-        under_way: deque[tuple[list[str], Future[list[Outcome]]]] = deque()
-        for chunk in chunks:
-            under_way.append((chunk, pool.submit(_decode_chunk, free, stopped, listing.folder, chunk)))
-            if len(under_way) > 2 * workers:
-                names, future = under_way.popleft()
-                yield from zip(names, future.result(), strict=True)
-        for names, future in under_way:
-            yield from zip(names, future.result(), strict=True)
-
-
-def _decode_chunk(
-    free: "SimpleQueue[SquareDecoder]", stopped: threading.Event, folder: Path, names: Sequence[str]
-) -> list[Outcome]:
-    decoder = free.get()
+@contextmanager
+def _cleared(work: WorkFolder, out: Path) -> Iterator[None]:
+    """Leaves what can be gone on with after an interruption; nothing after an error, or where there is nothing yet."""
     try:
-        return [_decode_file(decoder, folder / name) for name in names if not stopped.is_set()]
-    finally:
-        free.put(decoder)
+        yield
+    except OSError as error:
+        work.remove()
+        raise unwritable(out, error) from error
+    except UserError:
+        work.remove()
+        raise
+    except BaseException:
+        if work.journal() is None:
+            work.remove()
+        raise
 
 
-def _decode_file(decoder: SquareDecoder, path: Path) -> Outcome:
-    try:
-        return decoder.decode(read_image_file(path, decoder.limits.file_bytes))
-    except NotAnImageError as error:
-        return str(error)
+def order_of(
+    source: Source, size: int, prepare: PrepareSettings, decoding: DecodingSettings, split: Split | None = None
+) -> Order:
+    """Raises UserError for settings that are no good."""
+    recipe, formats = recipe_of(size, prepare, decoding), kernel_formats(decoding.decoder, source.total_bytes)
+    return Order(source, source.stamp(), recipe, prepare, decoding, formats, split)
+
+
+def _open(out: Path, order: Order) -> dict[str, Pack]:
+    return {side: Pack.open(out / side) for side in order.sides}
+
+
+def _existing(out: Path, order: Order) -> dict[str, Pack]:
+    """The packs at `out`, if they are of this source and these settings; none if there is nothing.
+
+    Raises UserError if there is something else.
+    """
+    if not os.path.lexists(out):
+        return {}
+    if not all(os.path.isfile(out / side / META) for side in order.sides):
+        check_free(out)
+    packs = _open(out, order)
+    for pack in packs.values():
+        if pack.meta.source != printable(order.source.description):
+            raise _other(out, f"made from '{pack.meta.source}'")
+        if changed := _difference(pack.meta.settings, order.settings()):
+            raise _other(out, f"made with {changed}")
+    return packs
+
+
+def _difference(found: Mapping[str, Setting], wanted: Mapping[str, Setting]) -> str:
+    """The settings, in `found`, that differ. Which decoder `auto` stands for does not count: it follows the source."""
+    keys = {key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)} - {DECODED_BY}
+    return ", ".join(f"{key}={found.get(key)}" for key in sorted(keys))
+
+
+def _other(out: Path, how: str) -> UserError:
+    return UserError(f"pack '{out}': exists already, {how}; give another name or remove it first")

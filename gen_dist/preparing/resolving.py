@@ -1,4 +1,4 @@
-"""`data.path`: what a user may write there, turned into a pack. A folder of images is prepared once, into the cache."""
+"""`data.path`: what a user may write there, turned into a pack. What is none yet is prepared once, into the cache."""
 
 import fcntl
 import hashlib
@@ -9,47 +9,47 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gen_dist.config import DecodingSettings
+from gen_dist.config import DataSettings
 from gen_dist.data.bundled import SHEETS, Sheet, bundled_pack
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, VERSION, printable
 from gen_dist.errors import UserError
-from gen_dist.preparing.prepare import check_size, prepare
-from gen_dist.sources.folder import Listing, NotAnImageError, list_folder, read_image_file
+from gen_dist.preparing.prepare import order_of, prepare
+from gen_dist.preparing.recipe import check_size
+from gen_dist.sources.opening import describe_source, open_source
+from gen_dist.sources.source import Source
 
 BUNDLED = "bundled:"
 SECONDS_BETWEEN_REPORTS = 10.0
+Report = Callable[[str], None]
 
 
-def resolve_data(path: str, size: int, report: Callable[[str], None], decoding: DecodingSettings | None = None) -> Path:
-    """The folder of the pack of `size` × `size` images that `path` stands for.
+def resolve_data(data: DataSettings, report: Report) -> Path:
+    """The folder of the pack that `data.path` stands for, of images of `data.size`.
 
-    `path` is a pack, a folder of images or `bundled:NAME`. A folder is prepared at its first use and when a file in it
-    has changed, and `report` is given a line before, after and every ten seconds. Processes that need the same one wait
-    for each other. Raises UserError where there is nothing usable at `path`, or a pack of another size.
+    It is a pack, `bundled:NAME`, or anything that `open_source` opens. Such a source is prepared at its first use and
+    when it has changed, and `report` is given a line before, after and every ten seconds. Processes that need the same
+    one wait for each other. Raises UserError where there is nothing usable at `path`, or a pack of another size.
     """
-    check_size(size, "data.size")
+    check_size(data.size, "data.size")
+    path = data.path
     if path.startswith(BUNDLED):
-        return _sized(path, bundled_pack(path.removeprefix(BUNDLED)), size)
+        return _sized(path, bundled_pack(path.removeprefix(BUNDLED)), data.size)
     folder = Path(os.path.expanduser(path))
-    if _is_pack(folder):
-        return _sized(path, folder, size)
-    decoding = decoding or DecodingSettings()
-    listing = list_folder(folder, "data.path")
-    pack = _cached(listing, size, decoding)
+    if is_pack(folder):
+        return _sized(path, folder, data.size)
+    source = open_source(path, data.prepare, data.decoding, name="data.path", report=report)
     try:
-        pack.parent.mkdir(parents=True, exist_ok=True)
-        with open(pack.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _usable(pack):
-                _prepare(listing, pack, size, decoding, report)
+        pack = _cached(source, data)
+        return _prepared_once(source, pack, data, report)
     except OSError as error:
         raise UserError(
-            f"cache folder '{pack.parent}': cannot write to it: {error.strerror}; "
+            f"cache folder '{packs_cache()}': cannot write to it: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder to write in, or make a pack with 'gen-dist prepare'"
         ) from error
-    return pack
+    finally:
+        source.close()
 
 
 def locate_pack(path: str, pack: Path) -> Path:
@@ -64,12 +64,12 @@ def locate_pack(path: str, pack: Path) -> Path:
     return pack
 
 
-def describe_data(path: str, size: int, decoding: DecodingSettings | None = None) -> str:
-    """What `resolve_data` would find or do, in one line. Prepares nothing, but raises UserError for the same reasons,
-    except for images that only turn out to be damaged when they are decoded.
+def describe_data(data: DataSettings) -> str:
+    """What `resolve_data` would find or do, in one line. Prepares and downloads nothing, but raises UserError for the
+    same reasons, except for images that only turn out to be damaged when they are decoded.
     """
-    check_size(size, "data.size")
-    decoding = decoding or DecodingSettings()
+    check_size(data.size, "data.size")
+    path, size = data.path, data.size
     if path.startswith(BUNDLED):
         name = path.removeprefix(BUNDLED)
         if not (SHEETS / name / "sheet.json").is_file():
@@ -78,21 +78,24 @@ def describe_data(path: str, size: int, decoding: DecodingSettings | None = None
         _check_shape(path, (sheet.tile, sheet.tile, 3), size)
         return f"{path}: {sum(map(len, sheet.categories.values()))} images of {size}×{size}"
     folder = Path(os.path.expanduser(path))
-    if _is_pack(folder):
+    if is_pack(folder):
         pack = Pack.open(_sized(path, folder, size))
         classes = f", {len(pack.class_names)} classes" if pack.class_names else ""
         return f"{path}: pack of {len(pack)} images of {size}×{size}{classes}"
-    listing = list_folder(folder, "data.path")
-    if not any(_looks_like_image(listing, name, decoding.file_bytes) for name in listing.files):
-        raise UserError(f"data.path '{path}': none of its {len(listing)} files is an image; give a folder of images")
-    cached = _cached(listing, size, decoding)
-    what = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
-    return f"{path}: folder of {len(listing)} files, {what}"
+    what, source = describe_source(path, data.prepare, data.decoding, name="data.path")
+    if source is None:
+        return f"{path}: {what}"
+    try:
+        cached = _cached(source, data)
+    finally:
+        source.close()
+    done = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
+    return f"{path}: {what}, {done}"
 
 
-def _is_pack(folder: Path) -> bool:
+def is_pack(folder: Path) -> bool:
     """Whether this is meant as a pack; whether it is a good one, Pack.open says."""
-    if os.path.isfile(folder / "images-00000.npy"):
+    if any(os.path.isfile(folder / f"{kind}-00000.npy") for kind in ("images", "jpegs")):
         return True
     try:
         return os.path.isfile(folder / META) and b'"gen-dist pack"' in (folder / META).read_bytes()
@@ -106,24 +109,18 @@ def _sized(path: str, folder: Path, size: int) -> Path:
 
 
 def _check_shape(path: str, shape: tuple[int, int, int], size: int) -> None:
-    if shape != (size, size, 3):
-        height, width, channels = shape
+    height, width, channels = shape
+    if (height, width) != (size, size) or channels not in (1, 3):
         what = f"data.path '{path}': its images are {width}×{height} with {channels} channels, but data.size is {size}"
-        fits = height == width and channels == 3
+        fits = height == width and channels in (1, 3)
         raise UserError(f"{what}; " + (f"set data.size={width}" if fits else "prepare it again from the images"))
 
 
-def _cached(listing: Listing, size: int, decoding: DecodingSettings) -> Path:
-    """Where the pack of such a folder belongs: another name when a file's name, length or date changes."""
-    digest = hashlib.sha256(f"{VERSION} {size} {decoding!r} ".encode() + os.fsencode(listing.folder))
-    for name in listing.files:
-        try:
-            about = os.stat(listing.folder / name)
-            facts = f"{about.st_size} {about.st_mtime_ns}"
-        except OSError:
-            facts = "unreadable"
-        digest.update(b"\0" + os.fsencode(name) + b"\0" + facts.encode())
-    return packs_cache() / digest.hexdigest()[:24]
+def _cached(source: Source, data: DataSettings) -> Path:
+    """Where the pack of such a source belongs: its name begins alike for all states of the source."""
+    order = order_of(source, data.size, data.prepare, data.decoding)
+    place = hashlib.sha256(f"{VERSION} {source.description!r} {order.settings()}".encode()).hexdigest()
+    return packs_cache() / f"{place[:24]}-{order.stamp[:16]}"
 
 
 def _usable(pack: Path) -> bool:
@@ -134,27 +131,33 @@ def _usable(pack: Path) -> bool:
     return True
 
 
-def _prepare(
-    listing: Listing, pack: Path, size: int, decoding: DecodingSettings, report: Callable[[str], None]
-) -> None:
-    for leftover in (pack, *pack.parent.glob(f".{pack.name}.*.tmp")):  # damaged, or of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    folder, spoke = printable(str(listing.folder)), time.monotonic()
-    report(f"preparing the {len(listing)} files of '{folder}' at {size}×{size}, once, into '{pack}'")
+def _prepared_once(source: Source, pack: Path, data: DataSettings, report: Report) -> Path:
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    place = pack.name.split("-")[0]
+    with open(pack.parent / f"{place}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _usable(pack):
+            shutil.rmtree(pack, ignore_errors=True)  # damaged
+            earlier = sorted(filter(_usable, pack.parent.glob(f"{place}-*")), key=os.path.getmtime)
+            _prepare(source, pack, data, [Pack.open(one) for one in earlier[-1:]], report)
+            for outdated in earlier[:-1]:  # the last one may be in use by a run that goes on
+                shutil.rmtree(outdated, ignore_errors=True)
+    return pack
 
-    def progress(done: int, total: int) -> None:
+
+def _prepare(source: Source, pack: Path, data: DataSettings, earlier: list[Pack], report: Report) -> None:
+    spoke = time.monotonic()
+    many = "" if source.total is None else f"{source.total} items of "
+    what = f"{many}'{printable(source.description)}'"
+    report(f"preparing {what} at {data.size}×{data.size}, once, into '{pack}'")
+
+    def progress(done: int, total: int | None) -> None:
         nonlocal spoke
         if time.monotonic() - spoke > SECONDS_BETWEEN_REPORTS:
             spoke = time.monotonic()
-            report(f"prepared {done} of {total} files")
+            report(f"prepared {done}{'' if total is None else f' of {total}'} items")
 
-    done = prepare(listing.folder, pack, size, decoding=decoding, progress=progress)
-    rejected = f", {len(done.rejected)} files rejected (listed in {META})" if done.rejected else ""
-    report(f"prepared {done.images} images in {done.seconds:.1f} s{rejected}")
-
-
-def _looks_like_image(listing: Listing, name: str, most_bytes: int) -> bool:
-    try:
-        return bool(read_image_file(listing.folder / name, most_bytes))
-    except NotAnImageError:
-        return False
+    done = prepare(source, pack, data.size, data.prepare, data.decoding, earlier=earlier, progress=progress)
+    rejected = done.packs[""].meta.counts["rejected"]
+    ending = f", {rejected} files rejected (listed in {META})" if rejected else ""
+    report(f"prepared {done.images} images in {done.seconds:.1f} s{ending}")

@@ -1,30 +1,50 @@
 """The files of a folder of images, in an order that does not depend on the file system."""
 
 import contextlib
+import functools
+import hashlib
 import os
 import stat
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gen_dist.data.pack_meta import printable
 from gen_dist.errors import UserError
+from gen_dist.sources.signature import LOOKED_AT, check_image
+from gen_dist.sources.source import UNREADABLE, Item, RejectedError
 
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
-SIGNATURE_BYTES = 16
 
+class Folder:
+    """A Source: every file in a folder at any depth, by the bytes of the names; hidden ones are left out.
 
-@dataclass(frozen=True)
-class Listing:
-    """`files`: paths relative to `folder`, sorted by their bytes. `rejected`: (name, reason) of folders not read."""
+    Links to folders are followed, but each folder is read once, so loops end. Top-level folders are the classes.
+    Raises UserError, which calls the folder `name`, if there is no such folder or no file in it.
+    """
 
-    folder: Path  # absolute
-    files: list[str]
-    rejected: list[tuple[str, str]]
+    class_names = None
+    consecutive = False
 
-    def __len__(self) -> int:
+    def __init__(self, folder: Path, most_bytes: int, name: str = "SOURCE") -> None:
+        if not os.path.isdir(folder):
+            what = "not a folder" if os.path.exists(folder) else "no such folder"
+            raise UserError(f"{name} '{folder}': {what}; give a folder of images or a pack made by 'gen-dist prepare'")
+        self.folder = Path(os.path.abspath(folder))
+        self.most_bytes = most_bytes
+        self.files, self.rejected = _walk(self.folder)
+        if not self.files:
+            why = f" ({printable(self.rejected[0][0])}: {self.rejected[0][1]})" if self.rejected else ""
+            raise UserError(f"{name} '{folder}': the folder is empty{why}; give a folder with images in it")
+
+    @property
+    def description(self) -> str:
+        return str(self.folder)
+
+    @property
+    def total(self) -> int:
         return len(self.files)
 
+    @functools.cached_property
     def total_bytes(self) -> int:
         """Of all files that can be looked at."""
         total = 0
@@ -33,66 +53,88 @@ class Listing:
                 total += os.stat(self.folder / name).st_size
         return total
 
+    def stamp(self) -> str:
+        """Changes with the name, length and date of every file."""
+        digest = hashlib.sha256()
+        for name in self.files:
+            digest.update(os.fsencode(name) + b"\0" + self._stamp(name).encode() + b"\0")
+        return digest.hexdigest()
 
-class NotAnImageError(Exception):
-    """Why a file is not worth decoding, in a few words for the user."""
+    def items(self) -> Iterator[Item]:
+        for name in self.files:
+            block = os.path.dirname(name)
+            class_name = name.split("/", 1)[0] if block else None
+            load = functools.partial(read_image_file, os.path.join(self.folder, name), self.most_bytes)
+            yield Item(name, self._stamp(name), load, class_name, block)
+
+    def blocks(self) -> Mapping[str, int]:
+        return Counter(os.path.dirname(name) for name in self.files)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _stamp(self, name: str) -> str:
+        """Its length and date. Whether it can be read counts too: that may change without another date."""
+        path = os.path.join(self.folder, name)
+        try:
+            about = os.stat(path)
+        except OSError:
+            return UNREADABLE
+        return f"{about.st_size} {about.st_mtime_ns}{'' if os.access(path, os.R_OK) else UNREADABLE}"
 
 
-def list_folder(folder: Path, name: str = "SOURCE") -> Listing:
-    """Every file in `folder`, at any depth; hidden ones are left out.
+def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """The bytes of a file that starts like an image of a format we decode. Raises RejectedError with the reason."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would be waited for
+    except OSError as error:
+        raise RejectedError(error.strerror or "cannot be read") from error
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise RejectedError("not a regular file")
+        if not about.st_size:
+            raise RejectedError("empty file")
+        if about.st_size > most_bytes:
+            raise RejectedError(f"{about.st_size} bytes, more than {most_bytes}")
+        start = os.read(descriptor, LOOKED_AT)
+        check_image(start)
+        return start + _rest(descriptor, about.st_size - len(start))
+    except OSError as error:
+        raise RejectedError(error.strerror or "cannot be read") from error
+    finally:
+        os.close(descriptor)
 
-    Links to folders are followed, but each folder is read once, so loops end. Raises UserError, which calls the folder
-    `name`, if there is no such folder or no file in it.
-    """
-    if not os.path.isdir(folder):
-        what = "not a folder" if os.path.exists(folder) else "no such folder"
-        raise UserError(f"{name} '{folder}': {what}; give a folder of images or a pack made by 'gen-dist prepare'")
-    listing = Listing(Path(os.path.abspath(folder)), [], [])
-    _walk(listing)
-    listing.files.sort(key=os.fsencode)
-    listing.rejected.sort(key=lambda one: os.fsencode(one[0]))
-    if not listing.files:
-        why = f" ({printable(listing.rejected[0][0])}: {listing.rejected[0][1]})" if listing.rejected else ""
-        raise UserError(f"{name} '{folder}': the folder is empty{why}; give a folder with images in it")
-    return listing
+
+def _rest(descriptor: int, length: int) -> bytes:
+    data = os.read(descriptor, length)
+    while len(data) < length and (more := os.read(descriptor, length - len(data))):
+        data += more
+    return data
 
 
-def _walk(listing: Listing) -> None:
+def _walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paths of files relative to `folder`, and (name, reason) of folders not read; both sorted by their bytes."""
+    files: list[str] = []
+    rejected: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()
     folders = deque([""])
     while folders:
         relative = folders.popleft()
         try:
-            about = os.stat(listing.folder / relative)
+            about = os.stat(folder / relative)
             if (about.st_dev, about.st_ino) in seen:
-                listing.rejected.append((relative, "a link to a folder that was read already"))
+                rejected.append((relative, "a link to a folder that was read already"))
                 continue
             seen.add((about.st_dev, about.st_ino))
-            with os.scandir(listing.folder / relative) as entries:
+            with os.scandir(folder / relative) as entries:
                 for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
                     if entry.name.startswith("."):
                         continue
-                    inside = os.path.join(relative, entry.name)
                     is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-                    (folders if is_folder else listing.files).append(inside)
+                    (folders if is_folder else files).append(os.path.join(relative, entry.name))
         except OSError as error:
-            listing.rejected.append((relative or ".", error.strerror or "cannot be read"))
-
-
-def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
-    """The bytes of a file that starts like an image of a format we decode. Raises NotAnImageError with the reason."""
-    try:
-        about = os.stat(path)
-        if not stat.S_ISREG(about.st_mode):  # opening a pipe would wait for ever
-            raise NotAnImageError("not a regular file")
-        if not about.st_size:
-            raise NotAnImageError("empty file")
-        if about.st_size > most_bytes:
-            raise NotAnImageError(f"{about.st_size} bytes, more than {most_bytes}")
-        with open(path, "rb") as file:
-            start = file.read(SIGNATURE_BYTES)
-            if not start.startswith(SIGNATURES) or (start.startswith(b"RIFF") and start[8:12] != b"WEBP"):
-                raise NotAnImageError("not an image (JPEG, PNG, BMP, GIF and WebP are read)")
-            return start + file.read()
-    except OSError as error:
-        raise NotAnImageError(error.strerror or "cannot be read") from error
+            rejected.append((relative or ".", error.strerror or "cannot be read"))
+    files.sort(key=os.fsencode)
+    rejected.sort(key=lambda one: os.fsencode(one[0]))
+    return files, rejected

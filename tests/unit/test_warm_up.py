@@ -33,6 +33,7 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.preparing.recipe import Recipe
 from gen_dist.kernels.tree import sum_rows
+from gen_dist.preparing.duplicates import Duplicates, fingerprints
 from tests.unit.test_loader import EVERYTHING, FakePack
 with event.install_recorder("numba:compile") as recorder:
     for augment in (AugmentSettings(), EVERYTHING):
@@ -54,7 +55,12 @@ with event.install_recorder("numba:compile") as recorder:
     Image.fromarray(pixels).save(drawing, "PNG")
     for recipe in (Recipe(16), Recipe(16, channels=1, filter="bilinear", keep_jpeg=True)):
         with Decoder(recipe, READ_BY_KERNELS) as decoder:
-            assert not any(isinstance(one, str) for one in decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()]))
+            found = decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()])
+            assert not any(isinstance(one, str) for one in found)
+    duplicates = Duplicates("near")
+    for fingerprint in fingerprints(np.stack([pixels, pixels]), "near"):
+        duplicates.check(fingerprint)
+        duplicates.add(fingerprint, 0)
 print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
 """
 
@@ -121,6 +127,6 @@ def test_without_a_folder_each_process_compiles(cache_home, monkeypatch):
 
 
 def test_unknown_parts_are_refused():
-    with pytest.raises(ValueError, match="part 'all': must be one of training, decoding"):
+    with pytest.raises(ValueError, match="part 'all': must be one of training, decoding, duplicates"):
         warm_up("all")
-    assert list(PARTS) == ["training", "decoding"]
+    assert list(PARTS) == ["training", "decoding", "duplicates"]

@@ -1,0 +1,184 @@
+"""Packs in the making: what an interrupted try left is gone on with, if it was of the same source and settings."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from gen_dist.config import DecodingSettings, PrepareSettings, flatten
+from gen_dist.data.pack_files import About, PackFiles
+from gen_dist.data.pack_index import read_index
+from gen_dist.data.pack_meta import VERSION, Setting, printable
+from gen_dist.errors import UserError
+from gen_dist.kernels.warm_up import warm_up
+from gen_dist.preparing.fingerprints import FingerprintFile
+from gen_dist.preparing.intake import Classes, Intake
+from gen_dist.preparing.outcome import Outcome
+from gen_dist.preparing.pool import Decoder, Piece, Task, pieces
+from gen_dist.preparing.recipe import Recipe
+from gen_dist.preparing.reuse import Reuse
+from gen_dist.preparing.sides import Split, side_of
+from gen_dist.preparing.work_folder import Journal, WorkFolder
+from gen_dist.sources.source import Item, Source
+
+SECONDS_BETWEEN_JOURNALS = 2.0
+_ANY_BYTES = "latin-1"  # names that are not UTF-8, as text that JSON can hold
+DECODED_BY = "kernels"  # among the settings: the formats that our kernels read
+
+MakeDecoder = Callable[[Recipe, Collection[str]], Decoder]
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of a source whose stamp is `stamp`. `formats` are those that our kernels are to read."""
+
+    source: Source
+    stamp: str
+    recipe: Recipe
+    prepare: PrepareSettings
+    decoding: DecodingSettings
+    formats: tuple[str, ...]
+    split: Split | None
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Names of the packs; "" is that of an only one."""
+        return ("",) if self.split is None else self.split.sides
+
+    def settings(self) -> dict[str, Setting]:
+        """All that decides what the packs hold, beside the source."""
+        prepare = flatten(self.prepare.model_dump(exclude={"on_error"}), "data.prepare.")
+        decoding = flatten(self.decoding.model_dump(), "data.decoding.")
+        split = {} if self.split is None else {"split": self.split.share, "split.by_folder": self.split.by_folder}
+        settings = {"data.size": self.recipe.size, **prepare, **decoding, **split, DECODED_BY: ",".join(self.formats)}
+        return settings  # type: ignore[return-value]  # all settings are plain values
+
+    def key(self) -> str:
+        about = [VERSION, self.source.description, self.stamp, self.settings()]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+class Making:
+    """`read`: items that were read. `resumed`: items that an interrupted try had done."""
+
+    def __init__(self, order: Order, work: WorkFolder, reuse: Reuse) -> None:
+        self.read = self.resumed = 0
+        self._order, self._work, self._reuse = order, work, reuse
+
+    def run(self, workers: int, make_decoder: MakeDecoder, progress: Progress | None) -> None:
+        """Until the packs are whole. Raises OSError, UserError."""
+        with ExitStack() as stack:
+            intake = self._begin(stack)
+            if intake is None:
+                return
+            source, done = self._order.source, intake.tally
+            tasks = (Task(item, self._recall(item)) for item in islice(source.items(), done.items, None))
+            written = time.monotonic()
+            for piece in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
+                self._refuse(piece)
+                intake.take(piece)
+                if progress is not None:
+                    progress(done.items, source.total)
+                if time.monotonic() - written > SECONDS_BETWEEN_JOURNALS:
+                    self._work.write(self._journal(intake))
+                    written = time.monotonic()
+            self._complete(intake)
+
+    def _pieces(self, tasks: Iterable[Task], workers: int, make_decoder: MakeDecoder) -> Generator[Piece]:
+        order = self._order
+        warm_up(
+            "duplicates", *(["decoding"] if order.formats or order.recipe.keep_jpeg else [])
+        )  # the threads would all compile
+        return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers)
+
+    def _begin(self, stack: ExitStack) -> Intake | None:
+        """The packs as far as they are; None if they are whole."""
+        journal = self._work.journal()
+        if journal is not None and journal.key == self._order.key():
+            self.resumed = journal.tally.items
+            if journal.whole:
+                return None
+            try:
+                return self._open(stack, journal)
+            except (OSError, ValueError):  # killed in the last moment: something is missing
+                self.resumed = 0
+        self._work.start_anew()
+        return self._open(stack, Journal(key=self._order.key()))
+
+    def _open(self, stack: ExitStack, journal: Journal) -> Intake:
+        order, recipe, files = self._order, self._order.recipe, {}
+        shape = recipe.size, recipe.size, recipe.channels
+        for name, folder in self._work.sides(order.sides).items():
+            files[name] = PackFiles(folder, shape, kept=order.prepare.keep, written=journal.files.get(name))
+            stack.callback(files[name].discard)
+        images = sum(one.images for one in files.values())
+        known = FingerprintFile(self._work.folder / "fingerprints", images)
+        stack.callback(known.close)
+        known_classes = [os.fsdecode(name.encode(_ANY_BYTES)) for name in journal.classes]
+        classes = Classes(order.source.class_names, known_classes, journal.loose)
+        side = side_of(order.split, order.source)
+        tally = replace(journal.tally, images=dict(journal.tally.images))
+        return Intake(files, classes, side, order.prepare.drop_duplicates, known=known, tally=tally)
+
+    def _journal(self, intake: Intake) -> Journal:
+        """Brings everything to the disk and says how much it is."""
+        intake.known.sync()
+        return Journal(
+            key=self._order.key(),
+            tally=intake.tally,
+            files={side: files.state() for side, files in intake.files.items()},
+            classes=tuple(os.fsencode(name).decode(_ANY_BYTES) for name in intake.classes.known),
+            loose=intake.classes.loose,
+        )
+
+    def _recall(self, item: Item) -> Callable[[], Outcome] | None:
+        known = self._reuse.lookup(item)
+        self.read += known is None
+        return known
+
+    def _refuse(self, piece: Piece) -> None:
+        if isinstance(piece.outcome, str) and self._order.prepare.on_error == "fail":
+            raise UserError(
+                f"SOURCE '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
+                "mend or remove the file, or skip such files with --on-error skip"
+            )
+
+    def _complete(self, intake: Intake) -> None:
+        order, journal = self._order, self._journal(intake)
+        self._work.write(journal)
+        rejected = [*order.source.rejected, *_rejected(intake.files.values())]
+        rejected = sorted((printable(name), reason) for name, reason in rejected)
+        _check_sides(order, intake, rejected)
+        for side, files in intake.files.items():
+            counts = {**intake.tally.counts(side), "rejected": len(rejected)}
+            about = About(
+                order.source.description, counts, intake.classes.names(), rejected, order.stamp, order.settings()
+            )
+            files.complete(about)
+        self._work.write(journal.model_copy(update={"whole": True}))
+
+
+def _rejected(packs: Iterable[PackFiles]) -> Iterator[tuple[str, str]]:
+    for files in packs:
+        yield from ((entry.name, entry.reason) for entry in read_index(files.folder) if entry.reason)
+
+
+def _check_sides(order: Order, intake: Intake, rejected: list[tuple[str, str]]) -> None:
+    """Raises UserError for a pack without an image."""
+    empty = [side for side, files in intake.files.items() if not files.images]
+    if len(empty) == len(intake.files):
+        first = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
+        raise UserError(
+            f"SOURCE '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
+            "give a source with images in it"
+        )
+    if empty:
+        raise UserError(
+            f"--split {order.split.share if order.split else ''}: leaves no image for '{empty[0]}'; "
+            "give another share, or a source of more images or folders"
+        )
