@@ -18,11 +18,21 @@ class Settings(BaseModel):
 class AugmentSettings(Settings):
     """Random changes of each image, in this order, drawn anew each time it comes; zero and false mean none.
 
-    Crop, then the affine map as in Keras' ImageDataGenerator, flips, brightness, contrast, saturation.
+    Part of the image, moved crop, then the affine map as in Keras' ImageDataGenerator, flips, brightness, contrast,
+    saturation.
     """
 
     horizontal_flip: bool = Field(False, description="mirror left-right, each image with probability 1/2")
     vertical_flip: bool = Field(False, description="mirror top-bottom, each image with probability 1/2")
+    crop_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="train on random parts of the image, of at least this share of its area; 1: all of it",
+    )
+    crop_ratio: float = Field(
+        4 / 3, ge=1, le=16, description="of such parts, width to height, and height to width, at most"
+    )
     crop_padding: int = Field(0, ge=0, le=512, description="move the image by up to this many pixels each way")
     rotation: float = Field(0.0, ge=0, le=180, description="rotate by up to this many degrees each way")
     width_shift: float = Field(0.0, ge=0, le=1, description="shift along the width by up to this fraction of it")

@@ -15,6 +15,7 @@ from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_fact
 from gen_dist.config import RunConfig
 from gen_dist.data.loader import Loader
 from gen_dist.data.pack import Pack
+from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.ddp import DDPReducer
@@ -47,8 +48,8 @@ def train(
     config = assignment.config
     # Explicitly, and after every import that might set it: gradients differ in their last bits between thread counts.
     torch.set_num_threads(config.train.threads)
-    warm_up("training")
     pack = Pack.open(assignment.pack)
+    warm_up(*kernels_used(pack, config.data.augment))  # before the loader's threads start, which would all compile
     engine = build_engine(assignment, pack, watch, group)
     reporter = Reporter(engine, config, pack, send if assignment.reports else None)
     try:

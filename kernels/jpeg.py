@@ -16,7 +16,7 @@ import numpy as np
 from gen_dist.kernels import jpeg_header as header
 from gen_dist.kernels import jpeg_images as images
 from gen_dist.kernels import jpeg_status as status
-from gen_dist.kernels.checks import check_array, read_only
+from gen_dist.kernels.checks import check_array, check_numbers, read_only
 from gen_dist.kernels.jpeg_planes import Scratch, make_scratch
 from gen_dist.kernels.jpeg_status import check_status, error_for
 from gen_dist.kernels.limits import Limits
@@ -91,11 +91,11 @@ def read_headers(
     """
     check_array("offsets", offsets, np.int64, (None,))
     count = max(offsets.size - 1, 0)
-    _check_files(blob, offsets, count)
+    spans = _spans(blob, offsets, None, count)
     limits = limits or Limits()
     found, statuses = np.empty((count, header.RECORD), np.int64), np.empty(count, np.int32)
     bounds = limits.file_bytes, limits.side, limits.pixels
-    images.read_chunk(found, statuses, read_only(blob), read_only(offsets), bounds, _scratch(scratch))
+    images.read_chunk(found, statuses, read_only(blob), read_only(spans), bounds, _scratch(scratch))
     return JpegHeaders(
         statuses=statuses,
         widths=found[:, header.WIDTH],
@@ -194,6 +194,7 @@ def decode_batch(
     offsets: np.ndarray,
     statuses: np.ndarray,
     *,
+    indices: np.ndarray | None = None,
     boxes: np.ndarray | None = None,
     filter: str = "bilinear",
     reduce: int | np.ndarray | None = None,
@@ -208,6 +209,7 @@ def decode_batch(
         out: uint8 or float32, n x h x w x 3 or n x h x w x 1; images that fail are left zero.
         blob: uint8, the files one behind the other.
         offsets: int64, n + 1; file i is blob[offsets[i] : offsets[i + 1]].
+        indices: int64, n: which of the files, if `offsets` has more of them; then image i is file indices[i].
         statuses: int32, n; written: 0 for each image that is there, else what `error_for` turns into an exception.
         boxes: float64, n x 4: left, top, right, bottom of each; None for whole images.
         reduce: as of `decode_resized`, for all; or int64, n, for each, with 0 in place of None.
@@ -218,7 +220,7 @@ def decode_batch(
     count, height, width, channels = out.shape
     if height < 1 or width < 1 or channels not in (1, 3):
         raise ValueError(f"out: wants at least 1 × 1 pixels of 1 or 3 channels; got {height} × {width} × {channels}")
-    _check_files(blob, offsets, count)
+    spans = _spans(blob, offsets, indices, count)
     check_array("statuses", statuses, np.int32, (count,), written=True)
     if boxes is not None:
         check_array("boxes", boxes, np.float64, (count, 4))
@@ -233,7 +235,7 @@ def decode_batch(
         out if floats else np.empty((0, height, width, channels), np.float32),
         statuses,
         read_only(blob),
-        read_only(offsets),
+        read_only(spans),
         read_only(np.empty((0, 4)) if boxes is None else boxes),
         read_only(_reductions(reduce, count)),
         FILTERS[filter],
@@ -242,13 +244,6 @@ def decode_batch(
         (limits.file_bytes, limits.side, limits.pixels),
         _scratch(scratch),
     )
-
-
-def _check_files(blob: np.ndarray, offsets: np.ndarray, count: int) -> None:
-    check_array("blob", blob, np.uint8, (None,))
-    check_array("offsets", offsets, np.int64, (count + 1,))
-    if offsets[0] < 0 or offsets[-1] > blob.size or (offsets[1:] < offsets[:-1]).any():
-        raise ValueError(f"offsets: wants an ascending sequence within the blob's {blob.size} bytes")
 
 
 def _reductions(given: int | np.ndarray | None, count: int) -> np.ndarray:
@@ -273,6 +268,22 @@ def _parse(data: np.ndarray, limits: Limits, scratch: Scratch) -> np.ndarray:
         limits.check_size(int(record[header.WIDTH]), int(record[header.HEIGHT]))
     check_status(fault)
     return record
+
+
+def _spans(blob: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None, count: int) -> np.ndarray:
+    """Where each of `count` files begins and ends: int64, count x 2. Looks only at those that are wanted."""
+    check_array("blob", blob, np.uint8, (None,))
+    if indices is None:
+        check_array("offsets", offsets, np.int64, (count + 1,))
+        spans = np.stack((offsets[:-1], offsets[1:]), axis=1)
+    else:
+        check_array("offsets", offsets, np.int64, (None,))
+        check_array("indices", indices, np.int64, (count,))
+        check_numbers("indices", indices, offsets.size - 1)
+        spans = np.stack((offsets[indices], offsets[indices + 1]), axis=1)
+    if count and (spans.min() < 0 or spans.max() > blob.size or (spans[:, 1] < spans[:, 0]).any()):
+        raise ValueError(f"offsets: wants an ascending sequence within the blob's {blob.size} bytes")
+    return spans
 
 
 def _scratch(given: Scratch | None) -> Scratch:

@@ -51,13 +51,13 @@ def read_chunk(
     found: np.ndarray,
     statuses: np.ndarray,
     blob: np.ndarray,
-    offsets: np.ndarray,
+    spans: np.ndarray,
     limits: tuple[int, int, int],
     s: Scratch,
 ) -> None:
-    """Read n headers; `found`: int64, n × header.RECORD; the others as of `jpeg.read_headers`."""
+    """Read n headers; `found`: int64, n × header.RECORD; the others as of `decode_chunk`."""
     for i in range(statuses.size):
-        data = blob[offsets[i] : offsets[i + 1]]
+        data = blob[spans[i, 0] : spans[i, 1]]
         statuses[i] = header.parse(found[i], s.quantisations, s.specifications, data, limits)
 
 
@@ -87,7 +87,7 @@ def decode_chunk(
     floats_out: np.ndarray,
     statuses: np.ndarray,
     blob: np.ndarray,
-    offsets: np.ndarray,
+    spans: np.ndarray,
     boxes: np.ndarray,
     reductions: np.ndarray,
     code: int,
@@ -100,16 +100,17 @@ def decode_chunk(
 
     Args:
         bytes_out, floats_out: one of them is the output, the other has n = 0.
+        spans: int64, n × 2: where in the blob each file begins and ends.
         reductions: int64, n: 1, 2, 4, 8, or 0 for the largest that suits.
         code: of the filter, as in `taps`.
         limits: bytes, side, pixels.
     """
-    count = offsets.size - 1
+    count = spans.shape[0]
     to_floats = bytes_out.shape[0] == 0
     _, height, width, channels = floats_out.shape if to_floats else bytes_out.shape
     longest = 0
     for i in range(count):
-        length = offsets[i + 1] - offsets[i]
+        length = spans[i, 1] - spans[i, 0]
         if length <= limits[0]:
             longest = max(longest, length)
     clean = np.empty(longest + huffman.PADDING, np.uint8)
@@ -118,7 +119,7 @@ def decode_chunk(
     small = np.empty((3, height * width), np.uint8)
     pixels = np.empty(height * width * channels, np.uint8)
     for i in range(count):
-        data = blob[offsets[i] : offsets[i + 1]]
+        data = blob[spans[i, 0] : spans[i, 1]]
         fault = header.parse(s.record, s.quantisations, s.specifications, data, limits)
         if fault == status.OK:
             box = boxes[i] if boxes.shape[0] else np.array([0.0, 0.0, s.record[header.WIDTH], s.record[header.HEIGHT]])

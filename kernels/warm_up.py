@@ -18,7 +18,9 @@ from gen_dist.kernels import (
     permutation,
     philox,
     png,
+    random_crops,
     resize,
+    resize_batch,
     tree,
     ycc,
 )
@@ -58,6 +60,8 @@ def _draw() -> None:
     philox.fill_normal(numbers, 0, 0, _POSITIONS)
     philox.philox4x32(*(np.uint64(0) for _ in range(6)))
     permutation.permute(np.empty(1, np.int64), _POSITIONS, 1, 0, 0)
+    region, numbers = np.array([[0.0, 0.0, 8.0, 8.0]]), np.zeros((1, random_crops.NUMBERS), np.float32)
+    random_crops.draw_crops(np.empty((1, 4)), numbers, region, 0.5, 1.0)
 
 
 def _sum() -> None:
@@ -76,6 +80,8 @@ def _resize() -> None:
     for filter in ("nearest", "lanczos"):
         resize.resize(np.empty((8, 8, 3), np.uint8), np.zeros((16, 16, 3), np.uint8), filter=filter)
     ycc.mix_grey(*(np.zeros(1, np.uint8) for _ in range(4)))
+    batch, box = np.zeros((1, 8, 8, 3), np.uint8), np.array([[0.0, 0.0, 8.0, 8.0]])
+    resize_batch.resize_batch(np.empty_like(batch), batch, _POSITIONS, _POSITIONS, box)
 
 
 def _jpeg() -> None:

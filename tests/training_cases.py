@@ -1,6 +1,6 @@
 """Small runs in this process, for tests of the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gen_dist.assignment import Assignment
@@ -42,8 +42,23 @@ CASES = {
     "vae-bf16": ("vae-64", [*VAE, "train.precision=bf16"]),
     "dcgan-bf16": ("dcgan-64", [*DCGAN, "train.precision=bf16"]),
     "dcgan-two-threads": ("dcgan-64", [*DCGAN, "train.threads=2", "data.loader_threads=4"]),
+    "vae-gray": ("vae-64", [*VAE, "data.augment.crop_padding=1", *COLORS]),
+    "vae-jpeg": ("vae-64", [*VAE, "data.loader_threads=2"]),
+    "dcgan-parts": ("dcgan-64", [*DCGAN, "data.augment.crop_scale=0.5"]),
+    "dcgan-gray-parts-of-jpegs": (
+        "dcgan-64",
+        [*DCGAN, "data.augment.crop_scale=0.3", "data.augment.crop_ratio=2", "data.augment.rotation=10"],
+    ),
     "vae-seven-microbatches": ("vae-64", [*VAE, "train.batch_size=14", "train.microbatch_size=2"]),
 }  # fmt: skip
+
+# Rows that read another pack than "colour": kinds of the fixture `packs`.
+PACKS = {"vae-gray": "gray", "vae-jpeg": "jpeg", "dcgan-gray-parts-of-jpegs": "jpeg gray"}
+
+
+def pack_of(name: str, packs: Mapping[str, Path]) -> Path:
+    """What a row trains on."""
+    return packs[PACKS.get(name, "colour")]
 
 
 def case(name: str, overrides: Sequence[str] = ()) -> RunConfig:

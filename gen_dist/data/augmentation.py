@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gen_dist.draws import subkey
+from gen_dist.kernels import random_crops
 from gen_dist.kernels.affine import matrices
 from gen_dist.kernels.philox import fill_uniform
 
@@ -12,6 +13,10 @@ from gen_dist.kernels.philox import fill_uniform
 class Augment(Protocol):
     """Which random changes are made to images: RunConfig's `data.augment`."""
 
+    @property
+    def crop_scale(self) -> float: ...
+    @property
+    def crop_ratio(self) -> float: ...
     @property
     def horizontal_flip(self) -> bool: ...
     @property
@@ -59,6 +64,7 @@ _CROPS = slice(2, 4)  # row, column
 _ROTATION, _ROW_SHIFT, _COLUMN_SHIFT, _SHEAR, _ZOOM_ROWS, _ZOOM_COLUMNS = range(4, 10)
 _COLORS = slice(10, 13)
 _NUMBERS = 13
+_BOXES = slice(_NUMBERS, _NUMBERS + random_crops.NUMBERS)  # of the image; drawn only where they are asked for
 
 
 class Augmentation:
@@ -81,6 +87,17 @@ class Augmentation:
         numbers = np.empty((len(positions), _NUMBERS), np.float32)
         fill_uniform(numbers, *self._key, positions)
         return Changes(self._crops(numbers), self._flips(numbers), self._matrices(numbers), self._colors(numbers))
+
+    def boxes(self, positions: np.ndarray, regions: np.ndarray) -> np.ndarray:
+        """Random parts of the images at `positions`, by the rule of `random_crops.draw_crops`.
+
+        `regions`: float64, m x 4, the left, top, right and bottom of what they are taken from; returned alike.
+        """
+        numbers, boxes = np.empty((len(positions), _BOXES.stop), np.float32), np.empty((len(positions), 4))
+        fill_uniform(numbers, *self._key, positions)
+        drawn = np.ascontiguousarray(numbers[:, _BOXES])
+        random_crops.draw_crops(boxes, drawn, regions, self._settings.crop_scale, self._settings.crop_ratio)
+        return boxes
 
     def _crops(self, numbers: np.ndarray) -> np.ndarray | None:
         if not (padding := self._settings.crop_padding):

@@ -1,24 +1,14 @@
 """Places of the stream to finished images: which sample, which changes, one call of the kernel into the batch."""
 
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from gen_dist.data.augmentation import Augment, Augmentation, Changes
+from gen_dist.data.pixels import Images, pixels_of
 from gen_dist.data.stream import Stream
 from gen_dist.kernels.augment import Scratch, augment, make_scratch
-
-
-class Images(Protocol):
-    """What is needed of a Pack: `parts` are uint8 arrays n x H x W x C, `shape` is (H, W, C)."""
-
-    @property
-    def parts(self) -> Sequence[np.ndarray]: ...
-    @property
-    def shape(self) -> tuple[int, int, int]: ...
-    def __len__(self) -> int: ...
 
 
 class Plan(NamedTuple):
@@ -26,10 +16,12 @@ class Plan(NamedTuple):
 
     positions: np.ndarray  # int64, n: places in the stream
     samples: np.ndarray  # int64, n: indices in the pack
+    boxes: np.ndarray | None  # float64, n x 4: left, top, right, bottom; None for all of each image
     changes: Changes
 
     def of(self, chunk: slice) -> "Plan":
-        return Plan(self.positions[chunk], self.samples[chunk], self.changes.of(chunk))
+        boxes = None if self.boxes is None else self.boxes[chunk]
+        return Plan(self.positions[chunk], self.samples[chunk], boxes, self.changes.of(chunk))
 
 
 class Gatherer:
@@ -45,29 +37,28 @@ class Gatherer:
     def __init__(self, pack: Images, seed: int, augment: Augment, pixel_range: tuple[float, float]) -> None:
         self.stream = Stream(seed, len(pack))
         self.augmentation = Augmentation(seed, augment, *pack.shape[:2])
+        self._pixels = pixels_of(pack, augment)
+        self._crops_parts = augment.crop_scale < 1
         self._shape = pack.shape
         self._fill = augment.fill_mode, augment.fill_value
         self._low, self._high = pixel_range
-        self._parts = [np.asarray(part) for part in pack.parts]
-        self._ends = np.cumsum([len(part) for part in self._parts])
         self._of_thread = threading.local()  # its scratch memory, kept as long as the thread
-        if self._ends[-1] != len(pack):
-            raise ValueError(f"a pack of {len(pack)} images whose parts hold {self._ends[-1]}")
 
     def plan(self, positions: np.ndarray) -> "Plan":
         """What belongs at `positions` (int64, n). Costs a few hundredths of a millisecond, whatever n is."""
-        return Plan(positions, self.stream.indices(positions), self.augmentation.at(positions))
+        samples, boxes = self.stream.indices(positions), None
+        if self._crops_parts:
+            boxes = self.augmentation.boxes(positions, self._pixels.regions(samples))
+        return Plan(positions, samples, boxes, self.augmentation.at(positions))
 
     def fill(self, out: np.ndarray, plan: "Plan") -> None:
-        """Write the images of the plan into `out` (float32, n x H x W x C)."""
-        if len(self._parts) == 1:
-            self._write(out, self._parts[0], plan.samples, np.arange(len(out)), plan.changes)
-            return
-        part_of = np.searchsorted(self._ends, plan.samples, side="right")
-        for number in np.unique(part_of):
-            part, rows = self._parts[number], np.flatnonzero(part_of == number)
-            indices = plan.samples[rows] - (self._ends[number] - len(part))
-            self._write(out, part, indices, rows, plan.changes.of(rows))
+        """Write the images of the plan into `out` (float32, n x H x W x C).
+
+        Raises RunError for an image that is damaged, as far as that shows.
+        """
+        for images, indices, rows in self._pixels.find(plan.samples, plan.boxes):
+            everything = len(rows) == len(plan.samples)
+            self._write(out, images, indices, rows, plan.changes if everything else plan.changes.of(rows))
 
     def _write(
         self, out: np.ndarray, part: np.ndarray, indices: np.ndarray, rows: np.ndarray, changes: Changes

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from gen_dist.data.augmentation import Augment
-from gen_dist.data.gathering import Gatherer, Images
+from gen_dist.data.gathering import Gatherer
+from gen_dist.data.pixels import Images
 from gen_dist.data.stream import Batching
 
 CHUNK_BYTES = 8 << 20  # what a thread fills before it asks for more; asking costs a wait for Python's lock

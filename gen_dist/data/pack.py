@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gen_dist.data.encoded import EncodedImages
 from gen_dist.data.npy import map_npy
 from gen_dist.data.pack_files import CHECKSUMS, LABELS, OFFSETS, SIZES
 from gen_dist.data.pack_index import INDEX, Entry, read_index
@@ -39,18 +40,20 @@ class Pack:
     checksums: np.ndarray  # uint32 (len,)
     offsets: np.ndarray | None  # int64 (len + 1,), of JPEGs
     sizes: np.ndarray | None  # int32 (len, 2), of JPEGs
+    encoded: EncodedImages | None  # what decodes them
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Pack":
         """Maps the pack in folder `path`. Raises UserError naming the pack and the file that is wrong in it."""
         path = Path(path)
         meta = read_meta(path)
-        offsets = sizes = labels = None
+        offsets = sizes = labels = encoded = None
         if meta.kept == "jpeg":
             parts = [_map(path, part.file, np.uint8, (part.bytes,)) for part in meta.parts]
             offsets = _map(path, OFFSETS, np.int64, (meta.images + 1,))
             sizes = _map(path, SIZES, np.int32, (meta.images, 2))
             _check_encoded(path, meta, offsets, sizes)
+            encoded = EncodedImages(path, meta, parts, offsets, sizes)
         else:
             parts = [_map(path, part.file, np.uint8, (part.images, *meta.shape)) for part in meta.parts]
         if meta.class_names is not None:
@@ -58,7 +61,7 @@ class Pack:
             if labels.min() < 0 or labels.max() >= len(meta.class_names):
                 raise damaged(path, LABELS, f"labels outside 0 … {len(meta.class_names) - 1}, the classes of {META}")
         checksums = _map(path, CHECKSUMS, np.uint32, (meta.images,))
-        return cls(path, meta, parts, labels, checksums, offsets, sizes)
+        return cls(path, meta, parts, labels, checksums, offsets, sizes, encoded)
 
     def __len__(self) -> int:
         return self.meta.images
@@ -103,11 +106,17 @@ class Pack:
         raise IndexError(f"image {index} of a pack of {len(self)}")
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """A copy of the images at `indices` (n,): uint8 (n, H, W, C). Raises IndexError outside 0 … len - 1."""
+        """A copy of the images at `indices` (n,): uint8 (n, H, W, C); of JPEGs, what they were prepared to show.
+
+        Raises IndexError outside 0 … len - 1, and RunError for a damaged JPEG.
+        """
         wanted = np.asarray(indices, dtype=np.int64)
         if not ((wanted >= 0) & (wanted < len(self))).all():
             raise IndexError(f"images {wanted.min()} … {wanted.max()} of a pack of {len(self)}")
         images = np.empty((len(wanted), *self.shape), np.uint8)
+        if self.encoded is not None:
+            self.encoded.decode(images, wanted)
+            return images
         start = 0
         for part in self.parts:
             here = (wanted >= start) & (wanted < start + len(part))

@@ -7,6 +7,7 @@ import torch
 
 from gen_dist.config import RunConfig
 from gen_dist.data.loader import Loader
+from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.engine import Engine
@@ -19,6 +20,8 @@ from gen_dist.objectives.build import build_objective
 
 class Noise:
     """Uniform noise in place of a pack: fixed data that every machine can make."""
+
+    encoded = None
 
     def __init__(self, seed: int, images: int, size: int, channels: int) -> None:
         self.shape = (size, size, channels)
@@ -38,13 +41,13 @@ def probe_hash(config: RunConfig, channels: int) -> str:
     Raises:
         RunError: a gradient or loss was not finite.
     """
-    warm_up("training")
     torch.set_num_threads(config.train.threads)
     device = torch.device(config.train.device)
     objective = build_objective(config)
     size = config.train.microbatch_size
     batching = Batching(size, size, objective.reads_per_step)
     noise = Noise(config.seed, size, config.data.size, channels)
+    warm_up(*kernels_used(noise, config.data.augment))
     state = State.create(config, channels, objective.shown, device)
     loader = Loader(
         noise, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range, prefetch=1

@@ -65,7 +65,8 @@ def pictures(data: bytes, recipe: Recipe) -> tuple[tuple[int, int], list[Image.I
         upright = _rgb(_upright(frame), recipe.background)
         size = upright.size
         try:
-            done.append(upright if recipe.keep_jpeg else place(upright, recipe))
+            # A frame that is kept as it is must not be the image that the next one is decoded into.
+            done.append(upright.copy() if recipe.keep_jpeg else place(upright, recipe))
         except ValueError as error:  # a box that is not within it
             raise RefusedError(str(error)) from None
         if sum(3 * one.width * one.height for one in done) > MOST_REPLY_BYTES and len(done) > 1:

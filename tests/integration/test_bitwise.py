@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from gen_dist.config import RESULT_FIELDS, RunConfig, flatten
 from gen_dist.models.build import count_parameters
 from tests.conftest import TINY_IMAGES
-from tests.training_cases import CASES, case
+from tests.training_cases import CASES, case, pack_of
 from tests.worker_group import Answer, Request, WorkerGroup
 
 FOUR = ([4], [2, 2], [3, 1], [1, 3], [1, 2, 1], [1, 1, 1, 1])
@@ -26,9 +26,9 @@ def group() -> Iterator[WorkerGroup]:
 
 
 @pytest.fixture(scope="module")
-def alone(group: WorkerGroup, tiny_pack: Path) -> dict[str, Answer]:
+def alone(group: WorkerGroup, packs: dict[str, Path]) -> dict[str, Answer]:
     """Every row in one process."""
-    return {name: group.run(Request(name, str(tiny_pack), WAYS[name][0]))[0] for name in CASES}
+    return {name: group.run(Request(name, str(pack_of(name, packs)), WAYS[name][0]))[0] for name in CASES}
 
 
 def check(answers: Sequence[Answer], expected: Answer) -> None:
@@ -39,9 +39,9 @@ def check(answers: Sequence[Answer], expected: Answer) -> None:
 
 
 @pytest.mark.parametrize(("name", "shares"), [(name, shares) for name, ways in WAYS.items() for shares in ways[1:]])
-def test_the_state_has_the_same_bits_after_every_step(name, shares, group, alone, tiny_pack):
+def test_the_state_has_the_same_bits_after_every_step(name, shares, group, alone, packs):
     assert len(set(alone[name].hashes)) == 3
-    check(group.run(Request(name, str(tiny_pack), shares)), alone[name])
+    check(group.run(Request(name, str(pack_of(name, packs)), shares)), alone[name])
 
 
 # --- rows for everything ---------------------------------------------------------------------------------------------

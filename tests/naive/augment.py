@@ -91,3 +91,17 @@ def normalise(image, low, high):
     """Float32, in the kernel's order."""
     low, high = np.float32(low), np.float32(high)
     return image.astype(np.float32) * np.float32(1 / 255) * (high - low) + low
+
+
+def crop_box(left, top, width, height, numbers, least, ratio):
+    """torchvision's RandomResizedCrop with given numbers: (left, top, right, bottom)."""
+    for k in range(10):
+        area = width * height * (least + numbers[2 * k] * (1 - least))
+        aspect = np.exp(np.log(ratio) * (2 * numbers[2 * k + 1] - 1))
+        w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            x, y = left + int(numbers[21] * (width - w + 1)), top + int(numbers[20] * (height - h + 1))
+            return x, y, x + w, y + h
+    w, h = min(width, round(height * ratio)), min(height, round(width * ratio))
+    x, y = left + (width - w) // 2, top + (height - h) // 2
+    return x, y, x + w, y + h

@@ -64,6 +64,20 @@ def test_color_factors_keep_to_their_ranges():
     np.testing.assert_allclose(colors.max(0), [1.2, 1, 2], atol=2e-3)
 
 
+def test_parts_belong_to_position_and_seed_and_move_no_other_draw():
+    settings, some = AugmentSettings(crop_scale=0.25, horizontal_flip=True), np.array([7, 3, 3999])
+    regions = np.tile([0.0, 0.0, 178.0, 218.0], (4000, 1))
+    augmentation = Augmentation(5, settings, 16, 16)
+    boxes = augmentation.boxes(POSITIONS, regions)
+    np.testing.assert_array_equal(boxes[some], augmentation.boxes(some, regions[some]))
+    assert (boxes != Augmentation(6, settings, 16, 16).boxes(POSITIONS, regions)).any(axis=1).mean() > 0.99
+    np.testing.assert_array_equal(augmentation.at(POSITIONS).flips, draw(horizontal_flip=True).flips)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / (178 * 218)
+    assert 0.24 < area.min() < 0.27
+    assert 0.9 < area.max() <= 1
+    assert 0.45 < area.mean() < 0.625  # wide or high ones of large areas do not fit and are drawn again
+
+
 def test_changes_belong_to_position_and_seed():
     settings = {"horizontal_flip": True, "crop_padding": 3, "rotation": 5.0, "contrast": 0.5}
     whole, some = draw(**settings), np.array([7, 3, 3999])

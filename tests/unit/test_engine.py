@@ -13,26 +13,28 @@ from gen_dist.engine.diagnosis import raise_if_reproduced
 from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError
 from gen_dist.objectives.base import Committed, Phase
-from tests.training_cases import CASES, case, engine_of, run_steps
+from tests.training_cases import CASES, case, engine_of, pack_of, run_steps
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_configuration_gives_the_same_bits(name, tiny_pack):
-    first, second = engine_of(case(name), tiny_pack), engine_of(case(name), tiny_pack)
+def test_the_same_configuration_gives_the_same_bits(name, packs):
+    pack = pack_of(name, packs)
+    first, second = engine_of(case(name), pack), engine_of(case(name), pack)
     assert run_steps(first, 3) == run_steps(second, 3)
     assert first.state.hash() == second.state.hash()
-    other = engine_of(case(name, ["seed=1"]), tiny_pack)
+    other = engine_of(case(name, ["seed=1"]), pack)
     run_steps(other, 3)
     assert other.state.hash() != first.state.hash()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_resumed_in_the_middle_of_a_pass_it_goes_on_bit_for_bit(name, tiny_pack):
-    alone = engine_of(case(name), tiny_pack)
+def test_resumed_in_the_middle_of_a_pass_it_goes_on_bit_for_bit(name, packs):
+    pack = pack_of(name, packs)
+    alone = engine_of(case(name), pack)
     expected = run_steps(alone, 5)  # 80 or 160 images: over two passes of 37
-    before = engine_of(case(name), tiny_pack)
+    before = engine_of(case(name), pack)
     losses = run_steps(before, 2)
-    after = engine_of(case(name), tiny_pack, before.state.to_files(checkpoint_facts(case(name), Pack.open(tiny_pack))))
+    after = engine_of(case(name), pack, before.state.to_files(checkpoint_facts(case(name), Pack.open(pack))))
     losses += run_steps(after, 3)
     assert losses == expected
     assert after.state.hash() == alone.state.hash()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from gen_dist.preparing.exif import central_square, orientation, upright
+from gen_dist.preparing.exif import is_transposed, orientation, stored_box, upright
 
 PIXELS = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 
@@ -50,13 +50,14 @@ def test_nonsense_is_upright(exif):
 
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (5, 7), (6, 6)])
-def test_central_square_of_the_upright_image(shape, number):
+def test_a_box_in_stored_pixels(shape, number):
     pixels = np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(*shape, 1)
     turned = upright(pixels, number)
-    side, (rows, columns) = min(shape), turned.shape[:2]
-    top, left = (rows - side) // 2, (columns - side) // 2
-    x0, y0, x1, y1 = central_square(shape[1], shape[0], number)
-    np.testing.assert_array_equal(upright(pixels[y0:y1, x0:x1], number), turned[top : top + side, left : left + side])
+    height, width = turned.shape[:2]
+    assert is_transposed(number) == (number > 4)
+    for box in ((0, 0, width, height), (1, 2, 4, 5), (width - 2, 0, width, 1)):
+        (x0, y0, x1, y1), (left, top, right, bottom) = stored_box(box, width, height, number), box
+        np.testing.assert_array_equal(upright(pixels[y0:y1, x0:x1], number), turned[top:bottom, left:right])
 
 
 def test_files_without_a_block_are_upright():

@@ -115,6 +115,22 @@ def test_a_batch_is_its_images_and_failures_are_zero():
             np.testing.assert_array_equal(out[i], alone)
 
 
+def test_files_of_a_batch_are_chosen_by_their_indices():
+    files = [encoded(50, 40, "4:2:0", 85, i) for i in range(4)]
+    blob, offsets = np.frombuffer(b"".join(files), np.uint8), np.cumsum([0, *map(len, files)])
+    indices, alone = np.array([2, 0, 2, 3, 1]), np.empty((16, 18, 3), np.uint8)
+    out, statuses = np.empty((5, 16, 18, 3), np.uint8), np.full(5, -1, np.int32)
+    decode_batch(out, blob, offsets, statuses, indices=indices)
+    assert not statuses.any()
+    for i, index in enumerate(indices):
+        decode_resized(alone, files[index])
+        np.testing.assert_array_equal(out[i], alone)
+    offsets[4] += 1  # only what is wanted is looked at
+    decode_batch(out[:2], blob, offsets, statuses[:2], indices=indices[:2])
+    with pytest.raises(ValueError, match="offsets: wants"):
+        decode_batch(out, blob, offsets, statuses, indices=indices)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_floats_are_the_bytes_normalised(channels):
     data = encoded(60, 60)
@@ -178,6 +194,7 @@ ARGUMENTS = {
     "blob": [np.empty(9, np.int8), b"bytes"],
     "offsets": [np.array([0]), np.array([0, 10**6]), np.array([-1, 3]), np.array([2, 1]), np.zeros(2, np.int32)],
     "statuses": [np.zeros(2, np.int32), np.zeros(1)],
+    "indices": [np.zeros(2, np.int64), np.zeros(1), np.array([1]), np.array([-1])],
     "boxes": [np.zeros((2, 4)), [[0, 0, 1, 1]]],
     "filter": ["cubic"],
     "reduce": [3],

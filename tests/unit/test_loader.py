@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 from gen_dist.config import AugmentSettings
 from gen_dist.data import loader as loading_module
 from gen_dist.data.loader import Loader
+from gen_dist.data.pack import Pack
+from gen_dist.data.pack_files import About
+from gen_dist.data.pack_index import Entry
+from gen_dist.data.pack_writer import PackWriter
 from gen_dist.data.stream import Batching, Stream
+from gen_dist.draws import subkey
+from gen_dist.errors import RunError
+from gen_dist.kernels.philox import fill_uniform
+from gen_dist.kernels.random_crops import NUMBERS
+from gen_dist.kernels.resize import resize
+from tests.jpegs import encoded
 from tests.naive import batch as naive
+from tests.naive.augment import crop_box as naive_crop_box
 
 PRIME = 53
 BATCHING = Batching(batch_size=12, microbatch_size=3, reads_per_step=2)
@@ -23,6 +34,8 @@ NO_FLIPS = AugmentSettings()
 
 class FakePack:
     """Random images in parts of the given lengths."""
+
+    encoded = None
 
     def __init__(self, lengths=(PRIME,), shape=(4, 5, 3)):
         rng = np.random.default_rng(0)
@@ -117,6 +130,74 @@ def test_chunks_of_a_microbatch_make_no_difference(monkeypatch, augment, threads
         gate = Gate(other)
         same(whole, consume(other, range(3), range(4)))
         assert len(gate.starts) >= 3 * 2 * 12
+
+
+PARTS = AugmentSettings(crop_scale=0.3, crop_ratio=2.0)
+
+
+def expected_part(pack, index, box):
+    """The part of an image, made alone."""
+    out = np.empty((1, *pack.shape), np.uint8)
+    if pack.encoded is not None:
+        pack.encoded.decode(out, np.array([index]), box[None])
+    else:
+        resize(out[0], pack.read([index])[0], filter="bilinear", box=box)
+    return out[0]
+
+
+@pytest.mark.parametrize("kind", ["colour", "gray", "jpeg", "jpeg gray"])
+def test_random_parts_are_those_of_the_position(packs, kind):
+    pack = Pack.open(packs[kind])
+    with loading(pack, augment=PARTS, pixel_range=(0.0, 255.0)) as loader:
+        for step in range(3):
+            for batch in loader.get(step, 0, range(4)):
+                sizes = np.full((len(pack), 2), 16) if pack.sizes is None else pack.sizes
+                regions = np.hstack((np.zeros((3, 2)), sizes[batch.samples]))
+                numbers = np.empty((3, 13 + NUMBERS), np.float32)
+                fill_uniform(numbers, *subkey(9, "augment"), batch.positions)
+                for i, sample in enumerate(batch.samples):
+                    draws = numbers[i, 13:].astype(np.float64)
+                    box = np.array(naive_crop_box(0, 0, *regions[i, 2:].astype(int), draws, 0.3, 2.0), np.float64)
+                    whole = batch.images[i].permute(1, 2, 0).numpy()
+                    np.testing.assert_allclose(whole, expected_part(pack, sample, box), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("augment", [NO_FLIPS, PARTS, EVERYTHING.model_copy(update={"crop_scale": 0.2})])
+@pytest.mark.parametrize("kind", ["colour", "jpeg", "jpeg gray"])
+def test_made_images_have_the_same_bits_for_any_threads_and_chunks(monkeypatch, packs, kind, augment):
+    pack = Pack.open(packs[kind])
+    with loading(pack, augment=augment) as one:
+        whole = consume(one, range(6), range(4))
+    for bytes_, threads in ((1 << 23, 4), (1, 4), (2 * 4 * 16 * 16 * 3, 1)):
+        monkeypatch.setattr(loading_module, "CHUNK_BYTES", bytes_)
+        with loading(pack, augment=augment, threads=threads) as other:
+            same(whole, consume(other, range(6), range(4)))
+
+
+def test_parts_of_a_split_pack_are_those_of_a_whole_one():
+    with loading(FakePack(), augment=PARTS) as one, loading(FakePack((20, 1, 32)), augment=PARTS) as other:
+        same(consume(one, range(6), range(4)), consume(other, range(6), range(4)))
+
+
+def test_jpegs_without_changes_are_what_the_pack_shows(packs):
+    pack = Pack.open(packs["jpeg"])
+    with loading(pack, augment=NO_FLIPS, pixel_range=(0.0, 255.0)) as loader:
+        for batch in loader.get(0, 0, range(4)):
+            shown = pack.read(batch.samples)
+            np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1), shown, rtol=0, atol=1e-4)
+
+
+def test_a_damaged_jpeg_reaches_the_caller_with_its_name(tmp_path):
+    files = [encoded(20, 24, seed=i) for i in range(5)]
+    files[3] = files[3][:-60] + bytes([255, 0xD9]) * 30
+    path = tmp_path / "pack"
+    with PackWriter(path, (16, 16, 3), kept="jpeg") as writer:
+        for index, data in enumerate(files):
+            writer.append(data, size=(20, 24))
+            writer.note(Entry(f"{index}.jpg", ""))
+        writer.finish(About("made by a test", {}))
+    with loading(Pack.open(path)) as loader, pytest.raises(RunError, match=r"image 3, '3.jpg': .*gen-dist verify"):
+        loader.get(0, 0, range(4))
 
 
 @settings(max_examples=20, deadline=None)

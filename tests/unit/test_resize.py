@@ -203,7 +203,7 @@ def test_a_read_only_image_and_given_scratch():
         ({"image": np.zeros((0, 4, 3), np.uint8)}, "sides of at least one pixel; got 0 × 4 to 2 × 2"),
         ({"out": np.zeros((2, 0, 3), np.uint8)}, "sides of at least one pixel; got 4 × 4 to 2 × 0"),
         ({"out": np.frombuffer(bytes(12), np.uint8).reshape(2, 2, 3)}, "out: wants .*writeable.*read-only"),
-        ({"filter": "cubic"}, "filter: 'cubic'; must be one of nearest, box, bilinear, bicubic, lanczos"),
+        ({"filter": "cubic"}, "filter: 'cubic'; must be one of nearest, box, bilinear, hamming, bicubic, lanczos"),
         ({"scratch": np.zeros(10, np.uint8)}, "scratch: wants at least .* bytes; got 10"),
         ({"scratch": np.zeros(10000, np.int8)}, "scratch: wants .*uint8.*got int8"),
         ({"box": (0, 0, 5, 4)}, r"box: \(0, 0, 5, 4\) is empty or not within the image of 4×4 pixels"),

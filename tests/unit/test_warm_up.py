@@ -25,11 +25,13 @@ import simplejpeg
 from PIL import Image
 from numba.core import event
 from gen_dist.config import AugmentSettings
-from gen_dist.preparing.decoding import READ_BY_KERNELS, SquareDecoder
+from gen_dist.preparing.decoding import READ_BY_KERNELS, Decoder
 from gen_dist.data.loader import Loader
+from gen_dist.data.pack import Pack
+from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
-from gen_dist.kernels.limits import Limits
+from gen_dist.preparing.recipe import Recipe
 from gen_dist.kernels.tree import sum_rows
 from gen_dist.preparing.duplicates import Duplicates, fingerprints
 from tests.unit.test_loader import EVERYTHING, FakePack
@@ -38,15 +40,23 @@ with event.install_recorder("numba:compile") as recorder:
         loader = Loader(FakePack(), 0, Batching(4, 2), augment=augment, pixel_range=(-1.0, 1.0))
         loader.get(0, 0, [0, 1])
         loader.close()
+    for pack in [FakePack(), *map(Pack.open, sys.argv[1:])]:
+        part = AugmentSettings(crop_scale=0.5)
+        for augment in (part, EVERYTHING) if pack.encoded else (part,):
+            assert kernels_used(pack, augment) == ("training", "decoding")
+            loader = Loader(pack, 0, Batching(4, 2), augment=augment, pixel_range=(-1.0, 1.0))
+            loader.get(0, 0, [0, 1])
+            loader.close()
     draws = Draws(0).at(0, 0, np.arange(3))
     draws.normal("a", 5), draws.uniform("b", 2)
     sum_rows(np.zeros((2, 3), np.float32), np.array([[0, 1]]))
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     drawing = io.BytesIO()
     Image.fromarray(pixels).save(drawing, "PNG")
-    with SquareDecoder(16, Limits(), READ_BY_KERNELS) as decoder:
-        for data in (simplejpeg.encode_jpeg(pixels), drawing.getvalue()):
-            assert isinstance(decoder.decode(data), np.ndarray)
+    for recipe in (Recipe(16), Recipe(16, channels=1, filter="bilinear", keep_jpeg=True)):
+        with Decoder(recipe, READ_BY_KERNELS) as decoder:
+            found = decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()])
+            assert not any(isinstance(one, str) for one in found)
     duplicates = Duplicates("near")
     for fingerprint in fingerprints(np.stack([pixels, pixels]), "near"):
         duplicates.check(fingerprint)
@@ -55,9 +65,10 @@ print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer
 """
 
 
-def test_what_was_warmed_up_is_all_that_is_used():
+def test_what_was_warmed_up_is_all_that_is_used(packs):
     warm_up()
-    done = subprocess.run([sys.executable, "-c", USE], capture_output=True, text=True, check=True)
+    encoded = [packs["jpeg"], packs["jpeg gray"]]
+    done = subprocess.run([sys.executable, "-c", USE, *encoded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 

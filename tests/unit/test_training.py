@@ -1,0 +1,54 @@
+"""A worker's whole run on each kind of pack: what it sends is what the recorder can keep."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gen_dist.assignment import Assignment
+from gen_dist.checkpointing import read_facts
+from gen_dist.data.pack import Pack
+from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.probe import probe_hash
+from gen_dist.engine.state import State
+from gen_dist.events import CheckpointReady, Pictures, StepDone
+from gen_dist.kernels import warm_up as warming
+from gen_dist.objectives.build import build_objective
+from gen_dist.record.pictures import image_grid, save_png
+from gen_dist.showing import sample_images
+from gen_dist.training import train
+from tests.training_cases import PACKS, case, pack_of
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_steps_pictures_and_checkpoints(name, packs, tmp_path, monkeypatch):
+    path, config = pack_of(name, packs), case(name, ["train.steps=3", "train.log_every=1"])
+    channels, warmed, sent = Pack.open(path).shape[2], [], []
+    monkeypatch.setattr("gen_dist.training.warm_up", lambda *parts: warmed.append(parts) or warming.warm_up(*parts))
+    assignment = Assignment(config, path, 0, Ownership.equal(config.train.microbatches, 1))
+    assert train(assignment, sent.append) == 3
+    assert warmed == [("training", "decoding") if "jpeg" in PACKS[name] else ("training",)]
+    assert [event.step for event in sent if isinstance(event, StepDone)] == [1, 2, 3]
+    pictures = {event.kind: event for event in sent if isinstance(event, Pictures)}
+    assert pictures["samples"].images.shape == (64, 16, 16, channels)
+    save_png(tmp_path / "grid.png", image_grid(pictures["samples"].images, 8))
+    with Image.open(io.BytesIO((tmp_path / "grid.png").read_bytes())) as image:
+        assert image.mode == {1: "L", 3: "RGB"}[channels]
+    if name.startswith("vae"):
+        rows, pack = pictures["reconstructions"].images, Pack.open(path)
+        originals = {image.tobytes() for image in pack.read(np.arange(len(pack)))}
+        assert {image.tobytes() for image in rows[:8]} <= originals
+    [checkpoint] = [event for event in sent if isinstance(event, CheckpointReady)]
+    assert read_facts(checkpoint.files)["channels"] == channels
+    objective = build_objective(config)
+    state = State.create(config, channels, objective.shown, torch.device("cpu"))
+    state.load_files(checkpoint.files)  # as `gen-dist generate` does
+    assert sample_images(objective, state.modules, 0, 2, torch.device("cpu")).shape == (2, 16, 16, channels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_probes_of_both_numbers_of_channels(channels):
+    name = "dcgan-gray-parts-of-jpegs"
+    assert probe_hash(case(name), channels) == probe_hash(case(name), channels) != probe_hash(case(name), 4 - channels)
