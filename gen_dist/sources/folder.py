@@ -9,9 +9,8 @@ from pathlib import Path
 
 from gen_dist.data.pack import printable
 from gen_dist.errors import UserError
-
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
-SIGNATURE_BYTES = 16
+from gen_dist.sources.signature import SIGNATURE_BYTES, check_image
+from gen_dist.sources.source import RejectedError
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,6 @@ class Listing:
             with contextlib.suppress(OSError):
                 total += os.stat(self.folder / name).st_size
         return total
-
-
-class NotAnImageError(Exception):
-    """Why a file is not worth decoding, in a few words for the user."""
 
 
 def list_folder(folder: Path, name: str = "SOURCE") -> Listing:
@@ -80,19 +75,18 @@ def _walk(listing: Listing) -> None:
 
 
 def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
-    """The bytes of a file that starts like an image of a format we decode. Raises NotAnImageError with the reason."""
+    """The bytes of a file that starts like an image of a format we decode. Raises RejectedError with the reason."""
     try:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):  # opening a pipe would wait for ever
-            raise NotAnImageError("not a regular file")
+            raise RejectedError("not a regular file")
         if not about.st_size:
-            raise NotAnImageError("empty file")
+            raise RejectedError("empty file")
         if about.st_size > most_bytes:
-            raise NotAnImageError(f"{about.st_size} bytes, more than {most_bytes}")
+            raise RejectedError(f"{about.st_size} bytes, more than {most_bytes}")
         with open(path, "rb") as file:
             start = file.read(SIGNATURE_BYTES)
-            if not start.startswith(SIGNATURES) or (start.startswith(b"RIFF") and start[8:12] != b"WEBP"):
-                raise NotAnImageError("not an image (JPEG, PNG, BMP, GIF and WebP are read)")
+            check_image(start)
             return start + file.read()
     except OSError as error:
-        raise NotAnImageError(error.strerror or "cannot be read") from error
+        raise RejectedError(error.strerror or "cannot be read") from error
