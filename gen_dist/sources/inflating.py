@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import tempfile
 import zlib
@@ -29,19 +30,26 @@ def inflate(file: BinaryIO, most_inflated: int, folder: Path | None = None) -> B
         DamagedError: damaged, cut short, too long, or the disk is full.
     """
     with ExitStack() as stack:
-        inflated, written = stack.enter_context(tempfile.TemporaryFile(dir=folder)), 0
+        # Without a buffer, so that nothing is left to be written when it is closed because the disk is full.
+        inflated, written = stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0)), 0
         for chunk in _chunks(file):
             written += len(chunk)
             if written > most_inflated:
                 raise DamagedError(f"it inflates to more than {most_inflated} bytes")
-            try:
-                inflated.write(chunk)
-            except OSError as error:
-                where = folder or tempfile.gettempdir()
-                raise DamagedError(f"cannot be inflated into '{where}': {error.strerror}; set TMPDIR") from error
-        inflated.flush()
+            _write(inflated, chunk, folder)
         stack.pop_all()
         return inflated
+
+
+def _write(file: io.FileIO, chunk: bytes, folder: Path | None) -> None:
+    left = memoryview(chunk)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        why = f"cannot be inflated into '{where}': {error.strerror}"
+        raise DamagedError(f"{why} (TMPDIR chooses another folder)") from error
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from gen_dist.errors import UserError
-from gen_dist.sources import members, zip_archive
+from gen_dist.sources import inflating, members, zip_archive
 from gen_dist.sources.archive import ArchiveSource, open_archive
 from gen_dist.sources.folder import Folder
 from gen_dist.sources.members import TWICE, common_folder
@@ -510,6 +510,13 @@ def test_no_room_for_the_inflated_tar(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = lambda **options: open("/dev/full", "r+b", buffering=0)  # noqa: E731, SIM115
+    monkeypatch.setattr(inflating.tempfile, "TemporaryFile", full)
+    with pytest.raises(UserError, match="cannot be inflated into '.*': No space left on device .TMPDIR chooses"):
+        refused(put(tmp_path / "a.tgz", gzip.compress(good_tar())))
+
+
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     path = put(tmp_path / "a.tgz", gzip.compress(good_tar()))
     source = open_archive(path, MOST, temporary=tmp_path)
@@ -600,6 +607,51 @@ def test_zip64(tmp_path: Path) -> None:
     assert peak < 70_001 * 400  # zipfile takes twice as much
     assert [item.load() for item in source.items() if item.name.endswith(("0000", "big"))] == [b"BM"] * 7 + [PNG]
     source.close()
+
+
+def large_zip(path: Path, gap: int = 5 << 30, numbers: int = 3, locator: int = 0) -> Path:
+    """Two members, one of them beyond 4 GB of nothing, all numbers of the directory with 64 bits."""
+    entries, names = [], [b"1.png", b"2.png"]
+    with open(path, "wb") as file:
+        for name, place in zip(names, (0, gap), strict=True):
+            file.seek(place)
+            file.write(struct.pack("<4s5H3L2H", b"PK\3\4", 45, 0, 0, 0, 0, 0, 0, 0, len(name), 0) + name + PNG + name)
+            size, none = len(PNG + name), 0xFFFFFFFF
+            extra = struct.pack("<2H3Q", 1, 8 * numbers, size, size, place)[: 4 + 8 * numbers]
+            fields = (
+                b"PK\1\2",
+                45,
+                45,
+                0,
+                0,
+                0,
+                0,
+                zlib.crc32(PNG + name),
+                none,
+                none,
+                len(name),
+                len(extra),
+                0,
+                0,
+                0,
+                0,
+            )
+            entries.append(struct.pack("<4s6H3L5H2L", *fields, none) + name + extra)
+        start, directory = file.tell(), b"".join(entries)
+        end = start + len(directory)
+        file.write(directory + struct.pack("<4sQ2H2L4Q", b"PK\6\6", 52, 45, 45, 0, 0, 2, 2, len(directory), start))
+        file.write(b"whatever" + struct.pack("<4sLQL", b"PK\6\7", 0, end + locator, 1))
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
+    return path
+
+
+def test_numbers_of_64_bits(tmp_path: Path) -> None:
+    source = open_archive(large_zip(tmp_path / "a"), MOST)
+    assert [(item.name, item.load()) for item in source.items()] == [(n, PNG + n.encode()) for n in ("1.png", "2.png")]
+    source.close()
+    for wrong, reason in (({"numbers": 2}, "a number is missing"), ({"locator": 1}, "Zip64 directory is missing")):
+        with pytest.raises(UserError, match=reason):
+            refused(large_zip(tmp_path / "a", 1000, **wrong))
 
 
 def test_the_name_in_the_extra_field_counts(tmp_path: Path) -> None:
