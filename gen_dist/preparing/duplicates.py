@@ -1,6 +1,7 @@
 """Images that are equal to an earlier one, or nearly: found one by one, in the order of the images."""
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,6 +124,26 @@ class Duplicates:
                 f"fingerprint: wants uint8, {fingerprint_length(self.kind)}; "
                 f"got {fingerprint.dtype}, {fingerprint.shape}"
             )
+
+
+class Names:
+    """Names by number, in little more memory than their letters: for saying what an image is a duplicate of."""
+
+    def __init__(self) -> None:
+        self._letters, self._ends = bytearray(), array("Q")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, number: int) -> str:
+        start = self._ends[number - 1] if number else 0
+        return self._letters[start : self._ends[number]].decode("utf-8", "surrogatepass")
+
+    def append(self, name: str) -> int:
+        """Returns the number."""
+        self._letters += name.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._letters))
+        return len(self._ends) - 1
 
 
 def _parts(fingerprint: np.ndarray) -> tuple[np.uint64, np.ndarray]:
