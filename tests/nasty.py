@@ -196,7 +196,9 @@ def gif_header(width: int, height: int) -> bytes:
 
 
 def bmp_header(width: int, height: int) -> bytes:
-    return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + 16, 0, 54, 40, width, height, 1, 24, 0, 16, 0, 0, 0, 0) + bytes(16)
+    return (
+        b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + 16, 0, 54, 40, width, height, 1, 24, 0, 16, 0, 0, 0, 0) + bytes(16)
+    )
 
 
 def tiff_header(width: int, height: int) -> bytes:

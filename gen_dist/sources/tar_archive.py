@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from gen_dist.sources.members import DamagedError, Gathering, Members
-from gen_dist.sources.signature import LOOKED_AT
+from gen_dist.sources.signature import SIGNATURE_BYTES
 from gen_dist.sources.source import RejectedError
 
 BLOCK = 512
@@ -63,7 +63,7 @@ class TarReader:
         From any thread. Raises RejectedError.
         """
         offset, size, _ = numbers.tolist()
-        start = os.pread(self._file.fileno(), min(size, LOOKED_AT), offset)
+        start = os.pread(self._file.fileno(), min(size, SIGNATURE_BYTES), offset)
         check(start)
         content = start + os.pread(self._file.fileno(), size - len(start), offset + len(start))
         if len(content) != size:

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from gen_dist.sources.members import MOST_MEMBERS, DamagedError, Gathering, Members, read_at
-from gen_dist.sources.signature import LOOKED_AT
+from gen_dist.sources.signature import SIGNATURE_BYTES
 from gen_dist.sources.source import RejectedError
 
 _END = struct.Struct("<4s4H2LH")  # of the central directory
@@ -245,10 +245,10 @@ def _with_extra(extra: bytes, name: bytes, size: int, stored: int, offset: int) 
 def _expand(data: bytes, size: int, method: int, check: Callable[[bytes], None]) -> bytes:
     """At most one byte more than `size` is ever inflated."""
     if method == STORED:
-        check(data[:LOOKED_AT])
+        check(data[:SIGNATURE_BYTES])
         content, whole = data, True
     else:
-        check(_begin(data, LOOKED_AT, method))
+        check(_begin(data, SIGNATURE_BYTES, method))
         content, whole = _inflate(data, size + 1, method)
     if len(content) != size or not whole:
         raise RejectedError("damaged: cut short, or longer than the archive's directory says")

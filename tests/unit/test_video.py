@@ -14,7 +14,7 @@ import pytest
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
 from gen_dist.sources.source import RejectedError
-from gen_dist.sources.stretches import STRETCHES, block, held_out, stretch
+from gen_dist.sources.stretches import STRETCHES, block, stretch
 from gen_dist.sources.video import VideoSource, choose, open_video, open_videos
 from gen_dist.sources.video_process import Counted, VideoProcess
 
@@ -212,16 +212,6 @@ def test_stretches_are_contiguous_and_equal(frames: int) -> None:
     assert set(numbers) == set(range(min(frames, STRETCHES)))
     lengths = np.bincount(numbers)
     assert lengths.max() - lengths.min() <= 1
-
-
-@pytest.mark.parametrize(
-    ("fraction", "expected"),
-    [(0.0, []), (0.01, [19]), (0.1, [18, 19]), (0.25, [15, 16, 17, 18, 19]), (1.0, list(range(1, 20)))],
-)
-def test_what_is_held_out_is_the_end_of_each_video(fraction: float, expected: list[int]) -> None:
-    blocks = [block(name, n, 100) for name in ("a#1.mp4", "b.mp4") for n in range(100)]
-    wanted = {f"{name}#{n:02d}" for name in ("a#1.mp4", "b.mp4") for n in expected}
-    assert held_out([*blocks, "still.mp4#00"], fraction) == wanted
 
 
 def test_items_know_their_block(clip: Path) -> None:
