@@ -10,6 +10,7 @@ import numpy as np
 from gen_dist.kernels.jit import kernel
 
 NOTHING = -1
+NEW, NEAR, EXACT = 0, 1, 2
 BANDS, BUCKETS = 4, 1 << 16
 MOST_BITS = 6
 MOST_IN_BUCKET = 256  # rows looked at: work for an image stays bounded, whatever the images are
@@ -75,6 +76,58 @@ def enter_near(heads: np.ndarray, chains: np.ndarray, row: int, hash_: int) -> N
         bucket = np.int64((hash_ >> np.uint64(16 * band)) & np.uint64(BUCKETS - 1))
         chains[row, band] = heads[band, bucket]
         heads[band, bucket] = row
+
+
+@kernel(fastmath=False)
+def sift(
+    matches: np.ndarray,
+    kinds: np.ndarray,
+    fingerprints: np.ndarray,
+    numbers: np.ndarray,
+    table: np.ndarray,
+    digests: np.ndarray,
+    hashes: np.ndarray,
+    thumbnails: np.ndarray,
+    chains: np.ndarray,
+    heads: np.ndarray,
+    count: int,
+    number: int,
+    drop: int,
+) -> int:
+    """Look up n images one after the other, entering each that stays, as if each came alone; returns the new count.
+
+    Args:
+        matches: int32, n; written: the number of the image that each is like, -1 for none.
+        kinds: uint8, n; written: NEW, NEAR or EXACT.
+        fingerprints: uint8, n x 48: digest, hash (little-endian), thumbnail.
+        numbers: int32, rows; of the images in the tables. The rest as above, with room for n more rows.
+        count: rows in use.
+        number: of the next image that stays.
+        drop: images of this kind and above do not stay.
+    """
+    for k in range(len(fingerprints)):
+        digest, thumbnail = fingerprints[k, :16], fingerprints[k, 24:]
+        hash_ = np.uint64(0)
+        for byte in range(8):
+            hash_ |= np.uint64(fingerprints[k, 16 + byte]) << np.uint64(8 * byte)
+        row, kinds[k] = find_equal(table, digests, digest), EXACT
+        if row == NOTHING:
+            row, kinds[k] = find_near(heads, chains, hashes, thumbnails, hash_, thumbnail), NEAR
+        matches[k] = NOTHING
+        if row != NOTHING:
+            matches[k] = numbers[row]
+        else:
+            kinds[k] = NEW
+        if kinds[k] >= drop:
+            continue
+        if kinds[k] != EXACT:
+            digests[count], thumbnails[count] = digest, thumbnail
+            hashes[count], numbers[count] = hash_, number
+            enter_equal(table, digests, count, count + 1)
+            enter_near(heads, chains, count, hash_)
+            count += 1
+        number += 1
+    return count
 
 
 @kernel(fastmath=False)

@@ -14,7 +14,7 @@ import pytest
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
 from gen_dist.sources.source import RejectedError
-from gen_dist.sources.stretches import STRETCHES, block, stretch
+from gen_dist.sources.stretches import STRETCHES, stretch
 from gen_dist.sources.video import VideoSource, choose, open_video, open_videos
 from gen_dist.sources.video_process import Counted, VideoProcess
 
