@@ -77,9 +77,7 @@ def _hash_all(
 
 
 @kernel(fastmath=False)
-def _reduce(
-    cells: np.ndarray, rows: np.ndarray, pixels: np.ndarray, height: int, width: int, channels: int
-) -> None:
+def _reduce(cells: np.ndarray, rows: np.ndarray, pixels: np.ndarray, height: int, width: int, channels: int) -> None:
     """Sums over 32 x 32 fields, in units in which a field has height x width pixels and a pixel counts 32 x 32."""
     stride = width * channels
     for j in range(CELLS):

@@ -13,7 +13,6 @@ from gen_dist.data.duplicate_reason import duplicate_of, duplicate_reason
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_files import PART_BYTES, About
 from gen_dist.data.pack_items import checked_images, entries_with_images, label_of, size_of
-from gen_dist.data.pack_meta import Setting
 from gen_dist.data.pack_writer import PackWriter, check_free
 from gen_dist.errors import UserError
 from gen_dist.preparing.duplicates import Duplicates, Match, Names, fingerprints
@@ -91,9 +90,7 @@ class _Merger:
                 self._write(pack, image, None if label is None else labels[label], size_of(pack, index))
                 written += 1
             block = f"{prefix}/{entry.block}" if entry.block else ""
-            self._writer.note(
-                replace(entry, name=name, block=block, images=written, reason="" if written else like)
-            )
+            self._writer.note(replace(entry, name=name, block=block, images=written, reason="" if written else like))
             yield len(indices)
 
     def _write(self, pack: Pack, image: bytes, label: int | None, size: tuple[int, int]) -> None:
@@ -127,7 +124,9 @@ def _opened(paths: Sequence[Path]) -> list[Pack]:
     for path in paths:
         real = os.path.realpath(path)
         if real in seen:
-            raise UserError(f"pack '{path}': given twice; give each pack once, or copy it if its images should count twice")
+            raise UserError(
+                f"pack '{path}': given twice; give each pack once, or copy it if its images should count twice"
+            )
         seen.add(real)
     return [Pack.open(path) for path in paths]
 
