@@ -11,7 +11,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, printable
 from gen_dist.data.statistics import Reason, Sides, Statistics, pack_statistics
 from gen_dist.errors import UserError
-from gen_dist.launch.packs import bar
+from gen_dist.launch.packs import bar, one_line
 from gen_dist.record.pictures import save_png
 
 MOST_CLASSES, MOST_REASONS = 20, 10
@@ -40,7 +40,7 @@ def inspect_pack(pack: Pack, title: str, out: Path | None, as_json: bool) -> Non
     if as_json:
         print(json.dumps({**asdict(found), "contact_sheet": str(picture)}, indent=1))
         return
-    show(summary(found))
+    show([(one_line(what), one_line(how_much)) for what, how_much in summary(found)])
     print(f"contact sheet: {picture}")
 
 

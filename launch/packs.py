@@ -59,6 +59,11 @@ def split_into(path: Path, out: Path, at: float, by_folder: bool) -> None:
         )
 
 
+def one_line(text: str) -> str:
+    """For a terminal: what is not printable, such as the line ends in a name, is shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in printable(text))
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal, nothing elsewhere; yields `progress(done, total)`."""
@@ -80,7 +85,7 @@ def _describe(pack: Pack, indices: Sequence[int]) -> Iterator[str]:
         while index is not None and index in its:
             label = label_of(pack, index)
             of_class = "" if label is None or not pack.class_names else f", class {pack.class_names[label]}"
-            yield f"  image {index}: {printable(entry.name)}{of_class}"
+            yield one_line(f"  image {index}: {entry.name}{of_class}")
             index = next(wanted, None)
         if index is None:
             return

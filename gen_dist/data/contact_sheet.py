@@ -1,5 +1,6 @@
 """A contact sheet: what the images of a pack look like, on one page."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gen_dist.data.pack import Pack
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 COLUMNS, MOST_IMAGES, MOST_CLASSES = 10, 100, 20
 _CELL, _MOST_CELL = 96, 128  # pixels: what small images are enlarged to, about; what large ones are reduced to
@@ -28,7 +31,7 @@ def contact_sheet(pack: Pack, title: str) -> np.ndarray:
     """A page with up to 100 images chosen evenly over the pack: uint8, H x W x 3.
 
     With classes, a row of up to 10 images for each of up to 20 classes, with its name and number of images. `title`
-    stands above them, and below it what the pack holds. Letters that the font lacks are shown as "?".
+    stands above them, and below it what the pack holds. Letters lose their accents; those of other scripts become "?".
     """
     rows, left_out = _class_rows(pack) if pack.labels is not None else _rows(len(pack))
     font = ImageFont.load_default()
@@ -70,7 +73,8 @@ def _rows(count: int) -> tuple[list[Row], str]:
 
 def _class_rows(pack: Pack) -> tuple[list[Row], str]:
     """Rows of classes that have images, and a line that says how many classes are not shown."""
-    assert pack.labels is not None and pack.class_names is not None
+    assert pack.labels is not None
+    assert pack.class_names is not None
     labels = np.asarray(pack.labels)
     there = np.unique(labels)
     rows = []
@@ -111,15 +115,16 @@ def _count(number: int, one: str, several: str = "") -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, in the letters that Pillow's own font has."""
-    return " ".join(text.encode("latin-1", "replace").decode("latin-1").split())
+    """On one line, in the letters that Pillow's own font has: those of ASCII."""
+    letters = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join("".join(letters).encode("ascii", "replace").decode("ascii").split())
 
 
-def _width(font: ImageFont.ImageFont, text: str) -> int:
+def _width(font: Font, text: str) -> int:
     return int(font.getlength(text)) if text else 0
 
 
-def _fitted(font: ImageFont.ImageFont, caption: str) -> str:
+def _fitted(font: Font, caption: str) -> str:
     """With dots in place of what goes beyond the space for captions."""
     if _width(font, caption) <= _MOST_CAPTION:
         return caption

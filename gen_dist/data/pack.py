@@ -171,7 +171,7 @@ class Pack:
                 edges = np.arange(about.images + 1) * math.prod(self.shape)
             else:
                 edges = self.offsets[first : first + about.images + 1] - self.offsets[first]
-            data, start = memoryview(part).cast("B"), 0
+            data, start = part.data.cast("B"), 0
             while start < about.images:
                 stop = max(start + 1, int(np.searchsorted(edges, edges[start] + _BLOCK, "right")) - 1)
                 yield data[edges[start] : edges[stop]], (edges[start : stop + 1] - edges[start]).tolist()
