@@ -59,6 +59,11 @@ class EncodedImages:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    @property
+    def shown(self) -> str:
+        """All that decides what is made of the files."""
+        return f"{self.shape} {self.mode} {self.box} {self.filter}"
+
     def make_scratch(self) -> Scratch:
         """For one thread at a time."""
         return make_scratch()

@@ -78,8 +78,13 @@ class Pack:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 in hex of the images and labels; two packs with the same hash train alike."""
-        return self.meta.content_hash
+        """SHA-256 in hex of the images and labels; two packs with the same hash train alike.
+
+        Of JPEGs, what is made of them belongs to it: the same files, shown in another window, are other images.
+        """
+        if self.encoded is None:
+            return self.meta.content_hash
+        return hashlib.sha256(f"{self.meta.content_hash} {self.encoded.shown}".encode()).hexdigest()
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -152,7 +157,7 @@ class Pack:
         others = [array for array in (self.offsets, self.sizes, self.labels) if array is not None]
         for array in others:
             digest.update(array.data)
-        intact = digest.hexdigest() == self.content_hash
+        intact = digest.hexdigest() == self.meta.content_hash
         if bad and intact:
             raise damaged(self.path, CHECKSUMS, f"{len(bad)} checksums are wrong, but the images are intact")
         if not bad and not intact:

@@ -83,6 +83,18 @@ def test_threads_decode_at_once(tmp_path, part_bytes):
         np.testing.assert_array_equal(out, Pack.open(tmp_path / "pack").read(order))
 
 
+def test_packs_with_the_same_hash_show_the_same(tmp_path, part_bytes):
+    ways = [
+        {}, {"crop": "stretch"}, {"crop": "box:0,0,3,3"}, {"crop": "box:1,0,3,3"}, {"filter": "box"},
+        {"shape": (16, 16, 1)}, {"shape": (8, 8, 3)},
+    ]  # fmt: skip
+    hashes = [Pack.open(write_encoded_pack(tmp_path / str(i), FILES, **way)).content_hash for i, way in enumerate(ways)]
+    assert len(set(hashes)) == len(ways)
+    same = write_encoded_pack(tmp_path / "same", FILES, part_bytes=part_bytes, crop="center", filter="lanczos")
+    assert Pack.open(same).content_hash == hashes[0]
+    assert Pack.open(same).verify() == []
+
+
 def spoil(path, index, part, change):
     """Change the bytes of image `index` in the file of its part."""
     pack = Pack.open(path)
