@@ -8,9 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from PIL import Image
 
-from tests.command import environment, gen_dist, last_state, losses, train, wait_for
+from tests.command import environment, finish, gen_dist, last_state, losses, start, train, wait_for
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 
@@ -61,3 +64,53 @@ def test_without_the_token_it_is_refused(head, tmp_path):
     assert done.code == 2
     assert "refused the token" in done.err
     assert len(done.err.strip().splitlines()) == 1, done.err
+
+
+def test_preparing_on_it_gives_the_same_pack(head, tmp_path):
+    source = tmp_path / "source"
+    for number in range(150):
+        folder = source / f"{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.{('png', 'jpg')[number % 2]}")
+    (source / "0" / "broken.jpg").write_bytes((source / "0" / "003.jpg").read_bytes()[:300])
+    for name, way in {"here": [], "there": ["--address", head]}.items():
+        done = gen_dist("prepare", source, name, "--size", "16", *way, cwd=tmp_path, **TOKEN)
+        assert done.code == 0, done.err
+        assert f"{name}: 150 images of 16x16" in done.out
+        assert "rejected: 1" in done.out
+    here, there = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("here", "there"))
+    assert here == there
+
+
+def test_preparing_survives_the_death_of_a_process_that_decodes(head, tmp_path):
+    arrays = tmp_path / "images.npy"
+    np.save(arrays, np.random.default_rng(0).integers(0, 256, (30_000, 40, 40, 3), dtype=np.uint8))
+    process = start(["prepare", arrays, "pack", "--size", "24", "--address", head], tmp_path, **TOKEN)
+    killed: list[psutil.Process] = []
+    wait_for(lambda: killed.extend(p for p in psutil.process_iter() if is_decoding(p)) or killed)
+    killed[0].kill()
+    done = finish(process)
+    assert (done.code, done.err) == (0, "")
+    assert "pack: 30000 images of 24x24" in done.out
+    assert gen_dist("prepare", arrays, "alone", "--size", "24", cwd=tmp_path).code == 0
+    assert (tmp_path / "pack" / "images-00000.npy").read_bytes() == (
+        tmp_path / "alone" / "images-00000.npy"
+    ).read_bytes()
+
+
+def is_decoding(process: psutil.Process) -> bool:
+    """Ray names its processes after what they do."""
+    try:
+        return "decode_there" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def test_preparing_on_a_cluster_that_is_not_there(tmp_path):
+    (tmp_path / "source").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "source" / "1.png")
+    done = gen_dist("prepare", "source", "pack", "--size", "8", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "--address 127.0.0.1:1: Connection refused; is the Ray head node running there?" in done.err
+    assert os.listdir(tmp_path) == ["source"]
