@@ -8,7 +8,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-reduce bench-sameness fuzz clean
+.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-reduce bench-sameness fuzz clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,11 @@ bench-kernels: install ## the kernels beside their peers, each in an environment
 bench-launch: install ## time from process start to the first step, beside Ray Train
 	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
 	@$(BIN)/python -m benchmarks.launch
+
+bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a DataLoader; and the memory for a million records
+	@$(BIN)/python -m benchmarks.peers.install
+	@$(BIN)/python -m benchmarks.prepare
+	@$(BIN)/python -m benchmarks.prepare --records 1000000
 
 bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
 	@$(BIN)/python -m benchmarks.reduce

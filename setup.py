@@ -49,10 +49,12 @@ setup(
     install_requires=[
         "numba>=0.60",
         "numpy>=2.0",
+        "pooch>=1.8",
         "psutil>=5.9",
         "pydantic>=2.7",
         "PyYAML>=6.0",
         "ray>=2.52",
+        "requests>=2.31",
         "rich>=13",
         "safetensors>=0.4.5",
         "simplejpeg>=1.8",
@@ -67,6 +69,7 @@ setup(
             "pyarrow>=17",
         ],
         "dev": [
+            "av>=18",
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pytest>=8.3",
@@ -74,6 +77,9 @@ setup(
             "ruff>=0.9",
             "setuptools>=77",
             "types-PyYAML",
+        ],
+        "video": [
+            "av>=18",
         ],
     },
 )

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gen_dist.kernels.limits import Limits
+
 
 class Settings(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,6 +60,10 @@ class DecodingSettings(Settings):
     file_bytes: int = Field(400 << 20, ge=1, description="a longer file is refused")
     scans: int = Field(100, ge=1, description="a progressive JPEG that passes more often over the image is refused")
     inflated_bytes: int = Field(1 << 30, ge=1, description="a PNG whose pixels take more is refused")
+
+    def limits(self) -> Limits:
+        """What decoders and readers check."""
+        return Limits(self.pixels, self.side, self.file_bytes, self.scans, self.inflated_bytes)
 
 
 class PrepareSettings(Settings):

@@ -12,7 +12,7 @@ from gen_dist.kernels import jpeg_status as status
 from gen_dist.kernels.jit import kernel
 from gen_dist.kernels.jpeg_planes import Scratch
 from gen_dist.kernels.jpeg_status import Integer
-from gen_dist.kernels.resampling import resample, resample_scratch
+from gen_dist.kernels.resampling import resample_planes, resample_scratch
 
 # What a table of taps was filled for: sizes, box, filter; and the sample that its first ones are counted from.
 _IN, _OUT, _FROM, _TO, _FILTER, _ORIGIN, _KEY = range(7)
@@ -116,7 +116,7 @@ def decode_chunk(
     clean = np.empty(longest + huffman.PADDING, np.uint8)
     samples, room = np.empty(0, np.uint8), np.empty(0, np.uint8)
     tables, keys = np.empty((4, 0), np.int32), np.zeros((4, _KEY))
-    small = np.empty((3, height * width), np.uint8)
+    small = np.empty(height * 3 * width, np.uint8)
     pixels = np.empty(height * width * channels, np.uint8)
     for i in range(count):
         data = blob[spans[i, 0] : spans[i, 1]]
@@ -136,10 +136,12 @@ def decode_chunk(
             used = s.record[header.COMPONENTS]
             if channels == 1 and s.record[header.COLOUR] != header.RGB:
                 used = 1
-            for c in range(used):
-                room = _resize_plane(small[c], samples, room, tables, keys, s, c, width)
+            alike = used if used == 1 or _are_alike(keys, s) else 1
+            room = _resize_planes(small, samples, room, tables, keys, s, 0, alike, width)
+            if alike < used:
+                room = _resize_planes(small, samples, room, tables, keys, s, alike, used, width)
             target = pixels if to_floats else bytes_out[i].reshape(height * width * channels)
-            _mix(target, small, s.record[header.COLOUR], channels)
+            _mix(target, small, width, s.record[header.COLOUR], channels)
             if to_floats:
                 ycc.normalise(floats_out[i].reshape(height * width * channels), pixels, low, high)
         elif to_floats:
@@ -224,25 +226,42 @@ def _needed(tables: np.ndarray, keys: np.ndarray, s: Scratch) -> tuple[Integer, 
 
 
 @kernel(fastmath=False)
-def _resize_plane(
+def _are_alike(keys: np.ndarray, s: Scratch) -> bool:
+    """Whether the first plane is as large as the others and resized as they are."""
+    same = True
+    for axis in range(2):
+        for f in range(_ORIGIN):
+            same = same and keys[axis, f] == keys[2 + axis, f]
+    return same and bool(
+        s.layout[0, geometry.LEFT] == s.layout[1, geometry.LEFT]
+        and s.layout[0, geometry.TOP] == s.layout[1, geometry.TOP]
+    )
+
+
+@kernel(fastmath=False)
+def _resize_planes(
     out: np.ndarray,
     samples: np.ndarray,
     room: np.ndarray,
     tables: np.ndarray,
     keys: np.ndarray,
     s: Scratch,
-    component: Integer,
+    first: Integer,
+    end: Integer,
     width: int,
 ) -> np.ndarray:
-    """Resize a component's kept samples to `out` (uint8, flat); `room`, or larger."""
-    layout, kind = s.layout[component], 2 * min(component, 1)
+    """Resize the kept samples of components first to end - 1, which are alike, to `out` (uint8, flat: rows of three
+    components one behind the other); `room`, or larger."""
+    layout, kind = s.layout[first], 2 * min(first, 1)
     columns, rows = tables[kind], tables[kind + 1]
     _count_from(columns, keys[kind], layout[geometry.LEFT])
     _count_from(rows, keys[kind + 1], layout[geometry.TOP])
-    wanted = resample_scratch(1, columns[taps.HIGH] - columns[taps.LOW], rows[taps.HIGH] - rows[taps.LOW], width)
+    across, down = columns[taps.HIGH] - columns[taps.LOW], rows[taps.HIGH] - rows[taps.LOW]
+    wanted = resample_scratch(end - first, across, down, width)
     if room.size < wanted:
         room = np.empty(wanted, np.uint8)
-    resample(out, 0, width, samples, layout[geometry.START], layout[geometry.STRIDE], 1, columns, rows, room)
+    starts, strides = s.layout[first:end, geometry.START], s.layout[first:end, geometry.STRIDE]
+    resample_planes(out, first * width, 3 * width, samples, starts, strides, columns, rows, room)
     return room
 
 
@@ -259,15 +278,22 @@ def _count_from(table: np.ndarray, key: np.ndarray, origin: Integer) -> None:
 
 
 @kernel(fastmath=False)
-def _mix(pixels: np.ndarray, small: np.ndarray, colour: Integer, channels: Integer) -> None:
+def _mix(pixels: np.ndarray, small: np.ndarray, width: int, colour: Integer, channels: Integer) -> None:
     """Pixels of 3 or 1 channels (uint8, flat) from the resized components."""
-    if channels == 1 and colour == header.RGB:
-        ycc.mix_grey(pixels, small[0], small[1], small[2])
-    elif channels == 1:
-        pixels[:] = small[0]
-    elif colour == header.YCBCR:
-        ycc.mix_rgb(pixels, small[0], small[1], small[2])
-    elif colour == header.RGB:
-        ycc.interleave(pixels, small[0], small[1], small[2])
-    else:
-        ycc.interleave(pixels, small[0], small[0], small[0])
+    for y in range(small.size // (3 * width)):
+        line, at = pixels[y * width * channels : (y + 1) * width * channels], 3 * y * width
+        first, second, third = (
+            small[at : at + width],
+            small[at + width : at + 2 * width],
+            small[at + 2 * width : at + 3 * width],
+        )
+        if channels == 1 and colour == header.RGB:
+            ycc.mix_grey(line, first, second, third)
+        elif channels == 1:
+            line[:] = first
+        elif colour == header.YCBCR:
+            ycc.mix_rgb(line, first, second, third)
+        elif colour == header.RGB:
+            ycc.interleave(line, first, second, third)
+        else:
+            ycc.interleave(line, first, first, first)

@@ -5,11 +5,14 @@ bits. Of 6 differing bits at most one falls into some band, so looking up each b
 flipped, finds every such hash. Rows of one bucket form a chain, the newest first.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gen_dist.kernels.jit import kernel
 
 NOTHING = -1
+NEW, NEAR, EXACT = 0, 1, 2
 BANDS, BUCKETS = 4, 1 << 16
 MOST_BITS = 6
 MOST_IN_BUCKET = 256  # rows looked at: work for an image stays bounded, whatever the images are
@@ -47,14 +50,19 @@ def enter_equal(table: np.ndarray, digests: np.ndarray, start: int, stop: int) -
 
 @kernel(fastmath=False)
 def find_near(
-    heads: np.ndarray, chains: np.ndarray, hashes: np.ndarray, thumbnails: np.ndarray, hash_: int, thumbnail: np.ndarray
+    heads: np.ndarray,
+    chains: np.ndarray,
+    hashes: np.ndarray,
+    thumbnails: np.ndarray,
+    hash_: np.uint64,
+    thumbnail: np.ndarray,
 ) -> int:
     """The row most like an image: of the fewest differing bits, then the first; -1 for none.
 
     heads: int32, 4 x 65536, the newest row of each bucket. chains: int32, rows x 4, the row before it in its bucket.
     hashes: uint64, rows. thumbnails: uint8, rows x 24. hash_, thumbnail: of the image; see `perceptual`.
     """
-    best, fewest = NOTHING, MOST_BITS + 1
+    best, fewest = np.int64(NOTHING), np.int64(MOST_BITS + 1)
     for band in range(BANDS):
         key = (hash_ >> np.uint64(16 * band)) & np.uint64(BUCKETS - 1)
         for flip in range(17):
@@ -69,12 +77,64 @@ def find_near(
 
 
 @kernel(fastmath=False)
-def enter_near(heads: np.ndarray, chains: np.ndarray, row: int, hash_: int) -> None:
+def enter_near(heads: np.ndarray, chains: np.ndarray, row: int, hash_: np.uint64) -> None:
     """Enter a row into the four buckets of its hash."""
     for band in range(BANDS):
         bucket = np.int64((hash_ >> np.uint64(16 * band)) & np.uint64(BUCKETS - 1))
         chains[row, band] = heads[band, bucket]
         heads[band, bucket] = row
+
+
+@kernel(fastmath=False)
+def sift(
+    matches: np.ndarray,
+    kinds: np.ndarray,
+    fingerprints: np.ndarray,
+    numbers: np.ndarray,
+    table: np.ndarray,
+    digests: np.ndarray,
+    hashes: np.ndarray,
+    thumbnails: np.ndarray,
+    chains: np.ndarray,
+    heads: np.ndarray,
+    count: int,
+    number: int,
+    drop: int,
+) -> int:
+    """Look up n images one after the other, entering each that stays, as if each came alone; returns the new count.
+
+    Args:
+        matches: int32, n; written: the number of the image that each is like, -1 for none.
+        kinds: uint8, n; written: NEW, NEAR or EXACT.
+        fingerprints: uint8, n x 48: digest, hash (little-endian), thumbnail.
+        numbers: int32, rows; of the images in the tables. The rest as above, with room for n more rows.
+        count: rows in use.
+        number: of the next image that stays.
+        drop: images of this kind and above do not stay.
+    """
+    for k in range(len(fingerprints)):
+        digest, thumbnail = fingerprints[k, :16], fingerprints[k, 24:]
+        hash_ = np.uint64(0)
+        for byte in range(8):
+            hash_ |= np.uint64(fingerprints[k, 16 + byte]) << np.uint64(8 * byte)
+        row, kinds[k] = find_equal(table, digests, digest), EXACT
+        if row == NOTHING:
+            row, kinds[k] = find_near(heads, chains, hashes, thumbnails, hash_, thumbnail), NEAR
+        matches[k] = NOTHING
+        if row != NOTHING:
+            matches[k] = numbers[row]
+        else:
+            kinds[k] = NEW
+        if kinds[k] >= drop:
+            continue
+        if kinds[k] != EXACT:
+            digests[count], thumbnails[count] = digest, thumbnail
+            hashes[count], numbers[count] = hash_, number
+            enter_equal(table, digests, count, count + 1)
+            enter_near(heads, chains, count, hash_)
+            count += 1
+        number += 1
+    return count
 
 
 @kernel(fastmath=False)
@@ -84,7 +144,10 @@ def alike(a: np.ndarray, b: np.ndarray) -> bool:
     All of an image may be brighter, by 16 of 255 and not by more than its contrast, so flat images must be of one
     colour. Beyond that a field may differ by a tenth of the contrast, but by 2 if that is less, by 6 if it is more.
     """
-    low_a, high_a, low_b, high_b, brighter = 255, 0, 255, 0, 0
+    brighter: Any = np.int64(0)
+    low_a: Any = np.int64(255)
+    high_a: Any = np.int64(0)
+    low_b, high_b = low_a, high_a
     for k in range(_FIELDS):
         low_a, high_a = min(low_a, np.int64(a[k])), max(high_a, np.int64(a[k]))
         low_b, high_b = min(low_b, np.int64(b[k])), max(high_b, np.int64(b[k]))
@@ -96,14 +159,14 @@ def alike(a: np.ndarray, b: np.ndarray) -> bool:
     for k in range(_FIELDS):
         if abs(_FIELDS * (np.int64(a[k]) - np.int64(b[k])) - brighter) > _FIELDS * shade:
             return False
-    colour = 0
+    colour: Any = np.int64(0)
     for k in range(_FIELDS, len(a)):
         colour = max(colour, abs(np.int64(a[k]) - np.int64(b[k])))
     return colour <= min(_COLOUR, contrast)
 
 
 @kernel(fastmath=False)
-def _place(digest: np.ndarray, length: int) -> int:
+def _place(digest: np.ndarray, length: int) -> np.int64:
     """Where in a table of `length` to begin: the digest's first seven bytes, as a number, modulo the length."""
     number = np.int64(0)
     for k in range(7):
@@ -112,7 +175,7 @@ def _place(digest: np.ndarray, length: int) -> int:
 
 
 @kernel(fastmath=False, inline=True)
-def _ones(bits: int) -> int:
+def _ones(bits: np.uint64) -> np.int64:
     """How many of 64 bits are set (Warren, "Hacker's Delight", 5-1)."""
     x = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))

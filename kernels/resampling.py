@@ -55,6 +55,34 @@ def resample(
 
 
 @kernel(fastmath=False)
+def resample_planes(
+    out: np.ndarray,
+    out_start: int,
+    out_stride: int,
+    source: np.ndarray,
+    starts: np.ndarray,
+    strides: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    scratch: np.ndarray,
+) -> None:
+    """Resize several planes of one size alike, as `resample` does each; longer rows cost less an element.
+
+    Args:
+        out: rows of the planes lie one behind the other in a row of it.
+        starts, strides: of each plane.
+        scratch: as `resample` needs for as many channels.
+    """
+    count, width = starts.size, columns[SIZE]
+    if count == 1 or not columns[SIGNED]:
+        for p in range(count):
+            into = out_start + p * width
+            resample(out, into, out_stride, source, starts[p], strides[p], 1, columns, rows, scratch)
+    else:
+        _columns_first_planes(out, out_start, out_stride, source, starts, strides, columns, rows, scratch)
+
+
+@kernel(fastmath=False)
 def _pick(
     out: np.ndarray,
     out_start: int,
@@ -140,6 +168,41 @@ def _columns_first(
         transpose(turned, 0, n, source, at + begin * stride, stride, end - begin, width, channels)
         blend_rows(done, 0, n, turned, -low * n, n, columns, 0, out_width, columns[BITS], 255, n, sums)
         transpose(squeezed, begin * stored, stored, done, 0, n, out_width, end - begin, channels)
+    blend_rows(
+        out, out_start, out_stride, squeezed, -top * stored, stored, rows, 0, out_height, rows[BITS], 255, row, sums
+    )
+
+
+@kernel(fastmath=False)
+def _columns_first_planes(
+    out: np.ndarray,
+    out_start: int,
+    out_stride: int,
+    source: np.ndarray,
+    starts: np.ndarray,
+    strides: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    scratch: np.ndarray,
+) -> None:
+    count = starts.size
+    low, width, out_width = columns[LOW], columns[HIGH] - columns[LOW], columns[SIZE]
+    top, height, out_height = rows[LOW], rows[HIGH] - rows[LOW], rows[SIZE]
+    row, band = out_width * count, min(_BAND, height)
+    line, stored = band * count, row + _GAP
+    sums, used = scratch[: 4 * max(row, line)].view(np.int32), 4 * max(row, line)
+    squeezed, used = scratch[used : used + 2 * height * stored].view(np.int16), used + 2 * height * stored
+    done, used = scratch[used : used + 2 * out_width * line].view(np.int16), used + 2 * out_width * line
+    turned = scratch[used : used + width * line]
+    for begin in range(0, height, band):
+        high = min(begin + band, height) - begin
+        n = high * count
+        for p in range(count):
+            at = starts[p] + (top + begin) * strides[p] + low
+            transpose(turned, p * high, n, source, at, strides[p], high, width, 1)
+        blend_rows(done, 0, n, turned, -low * n, n, columns, 0, out_width, columns[BITS], 255, n, sums)
+        for p in range(count):
+            transpose(squeezed, begin * stored + p * out_width, stored, done, p * high, n, out_width, high, 1)
     blend_rows(
         out, out_start, out_stride, squeezed, -top * stored, stored, rows, 0, out_height, rows[BITS], 255, row, sums
     )

@@ -6,7 +6,20 @@ from typing import Any
 import typer
 
 from gen_dist.errors import RunError, UserError
-from gen_dist.launch.commands import configs, diff, generate, prepare, status, stop, verify, version, warm_up
+from gen_dist.launch.commands import (
+    configs,
+    diff,
+    generate,
+    inspect,
+    merge,
+    prepare,
+    split,
+    status,
+    stop,
+    verify,
+    version,
+    warm_up,
+)
 from gen_dist.launch.signals import Interrupted
 from gen_dist.launch.train import train
 
@@ -21,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, status, stop, diff, prepare, verify, generate, configs, warm_up, version):
+for command in (train, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
     app.command()(command)
 
 

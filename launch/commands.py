@@ -97,16 +97,49 @@ def prepare(
 
 
 def verify(pack: Annotated[Path, typer.Argument(metavar="PACK", help="folder made by 'gen-dist prepare'")]) -> int:
-    """Check every image of a pack against its checksum."""
-    from gen_dist.data.pack import Pack
+    """Check every image of a pack against its checksum. Exit code 1: images are damaged, 2: something else is."""
+    from gen_dist.launch.packs import verify_pack
 
-    opened = Pack.open(pack)
-    damaged = opened.verify()
-    if damaged:
-        print(f"{pack}: {len(damaged)} of {len(opened)} images are damaged: {', '.join(map(str, damaged[:20]))}")
-        return 1
-    print(f"{pack}: {len(opened)} images, all as they were written")
-    return 0
+    return verify_pack(pack)
+
+
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="PACK|SOURCE", help="a pack, or anything 'prepare' reads")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="contact sheet to write (NAME-contact-sheet.png)")
+    ] = None,
+    size: Annotated[int, typer.Option(help="of a source: side of the square images, in pixels")] = 64,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say what is in a pack or a source of images, and draw a contact sheet of it."""
+    from gen_dist.launch.inspecting import inspect_source
+
+    inspect_source(source, out, size, json)
+
+
+def merge(
+    paths: Annotated[list[Path], typer.Argument(metavar="PACK PACK... OUT", help="packs, then the one to make")],
+    drop_duplicates: Annotated[
+        str, typer.Option(metavar="exact|near", help="leave out images equal to an earlier one, or nearly")
+    ] = "none",
+    no_classes: Annotated[bool, typer.Option("--no-classes", help="leave the classes out")] = False,
+) -> None:
+    """Make one pack of several; classes of one name become one class."""
+    from gen_dist.launch.packs import merge_into
+
+    merge_into(paths, drop_duplicates, not no_classes)
+
+
+def split(
+    pack: Annotated[Path, typer.Argument(metavar="PACK", help="folder made by 'gen-dist prepare'")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to make, with the packs train and held-out")],
+    at: Annotated[float, typer.Option(help="share of the images that train")] = 0.9,
+    by_folder: Annotated[bool, typer.Option("--by-folder", help="whole folders go to a side")] = False,
+) -> None:
+    """Split a pack in two, to train on one and judge on the other. Equal images never end up on both sides."""
+    from gen_dist.launch.packs import split_into
+
+    split_into(pack, out, at, by_folder)
 
 
 def generate(

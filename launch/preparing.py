@@ -1,6 +1,5 @@
 """`gen-dist prepare` as a person sees it: a bar, then what became of every item."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -8,24 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from gen_dist.config import DataSettings
 from gen_dist.data.pack_meta import META
 from gen_dist.errors import UserError
+from gen_dist.launch.showing_progress import downloads_shown, progress_shown
 from gen_dist.preparing.decoding import Decoder
 from gen_dist.preparing.making import MakeDecoder
-from gen_dist.preparing.making import Progress as ShowProgress
 from gen_dist.preparing.prepare import Prepared, prepare
 from gen_dist.preparing.sides import Split
 from gen_dist.presets import load_config
-from gen_dist.sources.opening import open_source
+from gen_dist.sources.opening import Opening, open_source
 
 MOST_SHOWN = 10
 KEYS = ("data.decoding.", "data.prepare.")
-SECONDS_BETWEEN_LINES = 10.0
 MOST_WORKERS = 1024
 
 
@@ -64,7 +61,9 @@ def prepare_with_progress(wish: Wish) -> None:
     if wish.by_folder and wish.split is None:
         raise UserError("--by-folder: says how to split; give --split too, such as --split 0.9")
     split = None if wish.split is None else Split(wish.split, wish.by_folder)
-    source = open_source(wish.source, data.prepare, data.decoding, downloaded=wish.downloaded, report=print)
+    with downloads_shown() as downloads:
+        how = Opening(data.prepare, data.decoding, downloaded=wish.downloaded, report=print, progress=downloads)
+        source = open_source(wish.source, how)
     with closing(source), _decoders(wish) as (make_decoder, workers), progress_shown() as progress:
         done = prepare(
             source,
@@ -89,51 +88,6 @@ def _decoders(wish: Wish) -> Iterator[tuple[MakeDecoder, int | None]]:
 
     with cluster_decoders(wish.address) as (make_decoder, cpus):
         yield make_decoder, wish.workers or cpus
-
-
-@contextmanager
-def progress_shown() -> Iterator[ShowProgress]:
-    """A bar on a terminal, a line every ten seconds elsewhere: items, items a second, time left."""
-    if Console().is_terminal:
-        columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-        with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
-            yield _Bar(bar)
-    else:
-        yield _Lines()
-
-
-class _Rate:
-    """Items a second since the first call, which may come late: an interrupted try may have done many."""
-
-    def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
-
-    def __call__(self, done: int) -> float:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now, done
-        return (done - self._first[1]) / max(now - self._first[0], 1e-3)
-
-
-class _Bar:
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._rate = bar, _Rate()
-        self._task = bar.add_task("", total=None, rate="")
-
-    def __call__(self, done: int, total: int | None) -> None:
-        self._bar.update(self._task, completed=done, total=total, rate=f"{self._rate(done):.0f}/s")
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self._rate, self._spoke = _Rate(), time.monotonic()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        rate = self._rate(done)
-        if time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
-            self._spoke = time.monotonic()
-            left = "" if total is None else f" of {total}, {(total - done) / max(rate, 1e-3):.0f} s left"
-            print(f"prepared {done}{left} ({rate:.0f}/s)", flush=True)
 
 
 def _describe(done: Prepared) -> None:

@@ -1,4 +1,4 @@
-"""Where packs are kept that gen-dist makes by itself."""
+"""Where gen-dist keeps what it makes or fetches by itself."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from gen_dist.errors import UserError
 
 
-def packs_cache() -> Path:
-    """$XDG_CACHE_HOME/gen-dist/packs, or ~/.cache/gen-dist/packs; like everyone, ignores a relative one.
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/gen-dist, or ~/.cache/gen-dist; like everyone, ignores a relative one.
 
     Raises UserError if there is no home folder.
     """
@@ -16,4 +16,14 @@ def packs_cache() -> Path:
         base = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
     except RuntimeError as error:
         raise UserError("cache folder: there is no home folder; set XDG_CACHE_HOME to a folder to write in") from error
-    return base / "gen-dist" / "packs"
+    return base / "gen-dist"
+
+
+def packs_cache() -> Path:
+    """Packs of folders that a run was given. Raises UserError as `cache_folder` does."""
+    return cache_folder() / "packs"
+
+
+def downloads_cache() -> Path:
+    """The files of named data sets, a folder for each. Raises UserError as `cache_folder` does."""
+    return cache_folder() / "downloads"

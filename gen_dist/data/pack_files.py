@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from gen_dist.data.pack_meta import META, VERSION, Meta, Part, Rejected, Setting
 
 PART_BYTES = 1 << 30  # a part that one can still copy, check and open anywhere
 LABELS, CHECKSUMS, OFFSETS, SIZES = "labels.npy", "checksums.npy", "offsets.npy", "sizes.npy"
+_CHECKSUM, _INT64, _SIZE = struct.Struct("<I"), struct.Struct("<q"), struct.Struct("<ii")  # as the arrays hold them
 _BLOCK = 1 << 20
 
 
@@ -96,11 +98,11 @@ class PackFiles:
         if self._part is None:
             self._part = self._open_part(None)
         self._part.append(data, len(data) if self._is_jpeg else 1)
-        self._checksums.append(np.uint32(zlib.crc32(data)).tobytes())
-        self._labels.append(np.int64(-1 if label is None else label).tobytes())
+        self._checksums.append(_CHECKSUM.pack(zlib.crc32(data)))
+        self._labels.append(_INT64.pack(-1 if label is None else label))
         if self._offsets is not None and self._sizes is not None:
-            self._offsets.append(np.int64(self._total_bytes()).tobytes())
-            self._sizes.append(np.array(size, np.int32).tobytes())
+            self._offsets.append(_INT64.pack(self._total_bytes()))
+            self._sizes.append(_SIZE.pack(*size))
         self._digest.update(data)
         self._unlabelled += label is None
         self.images += 1
@@ -176,14 +178,14 @@ class PackFiles:
             rejected=tuple(Rejected(name=printable(name), reason=printable(why)) for name, why in about.rejected),
         )
 
-    def _checked(self, image: np.ndarray | bytes) -> bytes:
+    def _checked(self, image: np.ndarray | bytes) -> bytes | memoryview:
         if self._is_jpeg:
             if not isinstance(image, bytes) or not image:
                 raise ValueError("the pack keeps JPEGs: wants the bytes of a file")
             return image
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != self.shape:
             raise ValueError(f"image is {_describe(image)}, the pack holds uint8 {self.shape}")
-        return image.tobytes()
+        return np.ascontiguousarray(image).data.cast("B")
 
     def _is_full(self) -> bool:
         """Of pixels a part takes as many images as fit (at least one); of JPEGs, those that begin within it."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from gen_dist.data.pack_meta import damaged
@@ -16,6 +16,7 @@ _DEFAULTS: dict[str, int | str] = {
     "reason": "",
     "block": "",
 }
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _TYPES = {"name": str, "stamp": str, **{key: type(value) for key, value in _DEFAULTS.items()}}
 
 
@@ -42,8 +43,11 @@ class Entry:
 
     def line(self) -> bytes:
         """As JSON, without what is as usual; names that are not UTF-8 survive, as escaped surrogates."""
-        fields = {key: value for key, value in asdict(self).items() if _DEFAULTS.get(key) != value}
-        return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+        fields: dict[str, int | str] = {"name": self.name, "stamp": self.stamp}
+        for key, usual in _DEFAULTS.items():
+            if (value := getattr(self, key)) != usual:
+                fields[key] = value
+        return _ENCODER.encode(fields).encode("ascii") + b"\n"
 
 
 def read_index(pack: Path) -> Iterator[Entry]:

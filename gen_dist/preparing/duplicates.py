@@ -1,18 +1,31 @@
 """Images that are equal to an earlier one, or nearly: found one by one, in the order of the images."""
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from gen_dist.kernels.near import BANDS, BUCKETS, NOTHING, enter_equal, enter_near, find_equal, find_near
+from gen_dist.kernels.near import (
+    BANDS,
+    BUCKETS,
+    EXACT,
+    NEAR,
+    NOTHING,
+    enter_equal,
+    enter_near,
+    find_equal,
+    find_near,
+    sift,
+)
 from gen_dist.kernels.perceptual import THUMBNAIL, perceptual_hashes
 
 Kind = Literal["exact", "near"]
 
 _DIGEST, _HASH = 16, 8
 _FIRST_ROOM, _GROWTH = 1024, 1.25  # rows; memory is copied when it is full, and at most a fifth of it is free
+_DROPPED = {"near": NEAR, "exact": EXACT, "none": EXACT + 1}
 _FREE = 1.4  # places of the table of digests for a row
 
 
@@ -45,6 +58,11 @@ def fingerprints(images: np.ndarray, kind: Kind) -> np.ndarray:
         found[:, _DIGEST : _DIGEST + _HASH] = hashes.astype("<u8").view(np.uint8).reshape(-1, _HASH)
         found[:, _DIGEST + _HASH :] = thumbnails
     return found
+
+
+def is_dropped(kinds: np.ndarray, drop: str) -> np.ndarray:
+    """Which images (bool, n) do not stay, of kinds as `Duplicates.sift` gives them."""
+    return kinds >= _DROPPED[drop]
 
 
 class Duplicates:
@@ -107,12 +125,36 @@ class Duplicates:
             self._hashes[row], self._thumbnails[row] = _parts(fingerprint)
             enter_near(self._heads, self._chains, row, self._hashes[row])
 
+    def sift(self, fingerprints: np.ndarray, number: int, drop: str = "none") -> tuple[np.ndarray, np.ndarray]:
+        """`check` for images one after the other, each of which is then added unless it is dropped; in one call.
+
+        Args:
+            fingerprints: uint8, n x `fingerprint_length("near")`.
+            number: of the first that stays; those after it count up.
+            drop: "none", "exact" or "near": what does not stay.
+
+        Returns: kinds (uint8, n: NEW, NEAR or EXACT of `kernels.near`), and the numbers that each is like (int32, n;
+        -1 for none).
+
+        Raises ValueError if this does not look for near duplicates, or for fingerprints of another length.
+        """
+        if self.kind != "near":
+            raise ValueError("sift: looks for near duplicates too; these are Duplicates of kind 'exact'")
+        for fingerprint in fingerprints[:1]:
+            self._check_length(fingerprint)
+        while self._count + len(fingerprints) > len(self._digests):
+            self._grow()
+        matches, kinds = np.empty(len(fingerprints), np.int32), np.empty(len(fingerprints), np.uint8)
+        tables = self._numbers, self._table, self._digests, self._hashes, self._thumbnails, self._chains, self._heads
+        self._count = sift(matches, kinds, fingerprints, *tables, self._count, number, _DROPPED[drop])
+        return kinds, matches
+
     def _grow(self) -> None:
-        room = int(self._count * _GROWTH)
+        room = int(len(self._digests) * _GROWTH)
         for name in ("_digests", "_numbers", "_hashes", "_thumbnails", "_chains")[: 5 if self.kind == "near" else 2]:
             old = getattr(self, name)
             new = np.empty((room, *old.shape[1:]), old.dtype)
-            new[: self._count] = old
+            new[: self._count] = old[: self._count]
             setattr(self, name, new)
         self._table = np.full(int(room * _FREE) + 1, NOTHING, np.int32)
         enter_equal(self._table, self._digests, 0, self._count)
@@ -123,6 +165,26 @@ class Duplicates:
                 f"fingerprint: wants uint8, {fingerprint_length(self.kind)}; "
                 f"got {fingerprint.dtype}, {fingerprint.shape}"
             )
+
+
+class Names:
+    """Names by number, in little more memory than their letters: for saying what an image is a duplicate of."""
+
+    def __init__(self) -> None:
+        self._letters, self._ends = bytearray(), array("Q")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, number: int) -> str:
+        start = self._ends[number - 1] if number else 0
+        return self._letters[start : self._ends[number]].decode("utf-8", "surrogatepass")
+
+    def append(self, name: str) -> int:
+        """Returns the number."""
+        self._letters += name.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._letters))
+        return len(self._ends) - 1
 
 
 def _parts(fingerprint: np.ndarray) -> tuple[np.uint64, np.ndarray]:

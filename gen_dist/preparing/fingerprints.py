@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gen_dist.data.npy import sync
-from gen_dist.preparing.duplicates import Duplicates, fingerprint_length
+from gen_dist.preparing.duplicates import Duplicates, fingerprint_length, is_dropped
 
 _ROWS = 4096  # read at a time
 
@@ -25,21 +25,17 @@ class FingerprintFile:
         for start in range(0, count, _ROWS):
             rows = min(_ROWS, count - start)
             data = np.frombuffer(self._file.read(rows * length), np.uint8)
-            for number, fingerprint in enumerate(data.reshape(rows, length), start):
-                self._duplicates.add(fingerprint, number)
+            self._duplicates.sift(data.reshape(rows, length), start)
         self._file.truncate(count * length)
         self._file.seek(0, os.SEEK_END)
 
-    def match(self, fingerprint: np.ndarray) -> str | None:
-        """ "exact" or "near" if such an image is there."""
-        found = self._duplicates.check(fingerprint)
-        return None if found is None else found.kind
-
-    def add(self, fingerprint: np.ndarray) -> None:
-        """Of an image that stays. Raises OSError."""
-        self._duplicates.add(fingerprint, self._count)
-        self._file.write(fingerprint.data)
-        self._count += 1
+    def sift(self, fingerprints: np.ndarray, drop: str) -> np.ndarray:
+        """What images are, one after the other, each beside those that stayed: see `Duplicates.sift`. Raises OSError."""
+        kinds, _ = self._duplicates.sift(fingerprints, self._count, drop)
+        kept = fingerprints[~is_dropped(kinds, drop)]
+        self._file.write(kept.tobytes())
+        self._count += len(kept)
+        return kinds
 
     def sync(self) -> None:
         """Brings what was added to the disk."""

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gen_dist.data.pack_files import PackFiles
 from gen_dist.data.pack_index import Entry
+from gen_dist.kernels.near import EXACT, NEAR
+from gen_dist.preparing.duplicates import is_dropped
 from gen_dist.preparing.fingerprints import FingerprintFile
+from gen_dist.preparing.outcome import Decoded
 from gen_dist.preparing.pool import Piece
+from gen_dist.sources.source import Item
 
 Side = Callable[[Piece], str]
 
@@ -79,32 +85,36 @@ class Intake:
         self._side, self._drop = side, drop
         self._first = next(iter(files))
 
-    def take(self, piece: Piece) -> None:
-        """Raises OSError if it cannot be written."""
-        self.tally.items += 1
-        item, outcome = piece.item, piece.outcome
-        if isinstance(outcome, str):
-            self.tally.rejected += 1
-            self.files[self._first].note(Entry(item.name, item.stamp, images=0, reason=outcome, block=item.block))
-            return
-        side = self._side(piece)
-        kept = [number for number in range(len(outcome.images)) if self._stays(piece, number)]
-        if kept:
-            label = self.classes.label(item.class_name)
-            for number in kept:
-                image = outcome.images[number] if outcome.jpegs is None else outcome.jpegs[number]
-                self.files[side].append(image, label, (outcome.width, outcome.height))
-            self.tally.images[side] = self.tally.images.get(side, 0) + len(kept)
-        dropped = len(outcome.images) - len(kept)
-        entry = Entry(item.name, item.stamp, len(kept), outcome.width, outcome.height, dropped, block=item.block)
-        self.files[side].note(entry)
+    def take(self, pieces: Sequence[Piece]) -> None:
+        """In their order; how they are cut into sequences does not matter. Raises OSError if it cannot be written."""
+        prints = [piece.fingerprints for piece in pieces if piece.fingerprints is not None]
+        kinds = self.known.sift(np.concatenate(prints), self._drop) if prints else np.empty(0, np.uint8)
+        self.tally.exact_duplicates += int((kinds == EXACT).sum())
+        self.tally.near_duplicates += int((kinds == NEAR).sum())
+        kept = (~is_dropped(kinds, self._drop)).tolist()
+        start = 0
+        for piece in pieces:
+            self.tally.items += 1
+            if isinstance(piece.outcome, str):
+                self._reject(piece.item, piece.outcome)
+            else:
+                count = len(piece.outcome.images)
+                self._keep(piece, piece.outcome, kept[start : start + count])
+                start += count
 
-    def _stays(self, piece: Piece, number: int) -> bool:
-        assert piece.fingerprints is not None
-        match = self.known.match(piece.fingerprints[number])
-        self.tally.exact_duplicates += match == "exact"
-        self.tally.near_duplicates += match == "near"
-        if match is not None and self._drop in (match, "near"):
-            return False
-        self.known.add(piece.fingerprints[number])
-        return True
+    def _reject(self, item: Item, reason: str) -> None:
+        self.tally.rejected += 1
+        self.files[self._first].note(Entry(item.name, item.stamp, images=0, reason=reason, block=item.block))
+
+    def _keep(self, piece: Piece, outcome: Decoded, kept: Sequence[bool]) -> None:
+        item, side, count = piece.item, self._side(piece), sum(kept)
+        if count:
+            label = self.classes.label(item.class_name)
+            images = outcome.images if outcome.jpegs is None else outcome.jpegs
+            for image, stays in zip(images, kept, strict=True):
+                if stays:
+                    self.files[side].append(image, label, (outcome.width, outcome.height))
+            self.tally.images[side] = self.tally.images.get(side, 0) + count
+        dropped = len(kept) - count
+        entry = Entry(item.name, item.stamp, count, outcome.width, outcome.height, dropped, block=item.block)
+        self.files[side].note(entry)

@@ -79,9 +79,9 @@ class Making:
             source, done = self._order.source, intake.tally
             tasks = (Task(item, self._recall(item)) for item in islice(source.items(), done.items, None))
             written = time.monotonic()
-            for piece in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
-                self._refuse(piece)
-                intake.take(piece)
+            for some in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
+                self._refuse(some)
+                intake.take(some)
                 if progress is not None:
                     progress(done.items, source.total)
                 if time.monotonic() - written > SECONDS_BETWEEN_JOURNALS:
@@ -89,7 +89,7 @@ class Making:
                     written = time.monotonic()
             self._complete(intake)
 
-    def _pieces(self, tasks: Iterable[Task], workers: int, make_decoder: MakeDecoder) -> Generator[Piece]:
+    def _pieces(self, tasks: Iterable[Task], workers: int, make_decoder: MakeDecoder) -> Generator[list[Piece]]:
         order = self._order
         warm_up(
             "duplicates", *(["decoding"] if order.formats or order.recipe.keep_jpeg else [])
@@ -141,12 +141,15 @@ class Making:
         self.read += known is None
         return known
 
-    def _refuse(self, piece: Piece) -> None:
-        if isinstance(piece.outcome, str) and self._order.prepare.on_error == "fail":
-            raise UserError(
-                f"SOURCE '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
-                "mend or remove the file, or skip such files with --on-error skip"
-            )
+    def _refuse(self, pieces: Iterable[Piece]) -> None:
+        if self._order.prepare.on_error == "skip":
+            return
+        for piece in pieces:
+            if isinstance(piece.outcome, str):
+                raise UserError(
+                    f"source '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
+                    "mend or remove the file, or skip such files with --on-error skip"
+                )
 
     def _complete(self, intake: Intake) -> None:
         order, journal = self._order, self._journal(intake)
@@ -174,7 +177,7 @@ def _check_sides(order: Order, intake: Intake, rejected: list[tuple[str, str]]) 
     if len(empty) == len(intake.files):
         first = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
         raise UserError(
-            f"SOURCE '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
+            f"source '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
             "give a source with images in it"
         )
     if empty:

@@ -46,8 +46,8 @@ class Piece:
     fingerprints: np.ndarray | None = None
 
 
-def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: int) -> Generator[Piece]:
-    """What became of each task's item, in order; a bounded number of chunks is under way at any time."""
+def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: int) -> Generator[list[Piece]]:
+    """What became of each task's item, in order, some at a time; a bounded number of chunks is under way."""
     with ExitStack() as stack:
         free: SimpleQueue[Decoder] = SimpleQueue()
         for _ in range(workers):
@@ -60,9 +60,9 @@ def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: 
         for chunk in _chunks(tasks):
             under_way.append(pool.submit(_work, free, stopped, chunk))
             if len(under_way) > 2 * workers:
-                yield from under_way.popleft().result()
+                yield under_way.popleft().result()
         while under_way:
-            yield from under_way.popleft().result()
+            yield under_way.popleft().result()
 
 
 def cpus() -> int:

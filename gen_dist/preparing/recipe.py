@@ -73,13 +73,7 @@ def recipe_of(size: int, prepare: "PrepareSettings", decoding: "DecodingSettings
         all_frames=prepare.frames == "all",
         keep_jpeg=prepare.keep == "jpeg",
         decoder=decoding.decoder,
-        limits=Limits(
-            pixels=decoding.pixels,
-            side=decoding.side,
-            file_bytes=decoding.file_bytes,
-            scans=decoding.scans,
-            inflated_bytes=decoding.inflated_bytes,
-        ),
+        limits=decoding.limits(),
     )
 
 

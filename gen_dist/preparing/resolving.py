@@ -16,8 +16,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, VERSION, printable
 from gen_dist.errors import UserError
 from gen_dist.preparing.prepare import order_of, prepare
-from gen_dist.preparing.recipe import check_size
-from gen_dist.sources.opening import describe_source, open_source
+from gen_dist.sources.opening import Opening, describe_known, is_known_name, open_source
 from gen_dist.sources.source import Source
 
 BUNDLED = "bundled:"
@@ -32,14 +31,13 @@ def resolve_data(data: DataSettings, report: Report) -> Path:
     when it has changed, and `report` is given a line before, after and every ten seconds. Processes that need the same
     one wait for each other. Raises UserError where there is nothing usable at `path`, or a pack of another size.
     """
-    check_size(data.size, "data.size")
     path = data.path
     if path.startswith(BUNDLED):
         return _sized(path, bundled_pack(path.removeprefix(BUNDLED)), data.size)
     folder = Path(os.path.expanduser(path))
     if is_pack(folder):
         return _sized(path, folder, data.size)
-    source = open_source(path, data.prepare, data.decoding, name="data.path", report=report)
+    source = open_source(path, Opening(data.prepare, data.decoding, "data.path", report=report))
     try:
         pack = _cached(source, data)
         return _prepared_once(source, pack, data, report)
@@ -68,7 +66,6 @@ def describe_data(data: DataSettings) -> str:
     """What `resolve_data` would find or do, in one line. Prepares and downloads nothing, but raises UserError for the
     same reasons, except for images that only turn out to be damaged when they are decoded.
     """
-    check_size(data.size, "data.size")
     path, size = data.path, data.size
     if path.startswith(BUNDLED):
         name = path.removeprefix(BUNDLED)
@@ -82,15 +79,16 @@ def describe_data(data: DataSettings) -> str:
         pack = Pack.open(_sized(path, folder, size))
         classes = f", {len(pack.class_names)} classes" if pack.class_names else ""
         return f"{path}: pack of {len(pack)} images of {size}×{size}{classes}"
-    what, source = describe_source(path, data.prepare, data.decoding, name="data.path")
-    if source is None:
-        return f"{path}: {what}"
+    if is_known_name(path):
+        return f"{path}: {describe_known(path)}; downloaded and prepared once, into the cache"
+    source = open_source(path, Opening(data.prepare, data.decoding, "data.path", report=lambda note: None))
     try:
         cached = _cached(source, data)
+        many = "" if source.total is None else f"{source.total} items, "
     finally:
         source.close()
     done = f"already prepared in '{cached}'" if _usable(cached) else f"to be prepared once into '{cached}'"
-    return f"{path}: {what}, {done}"
+    return f"{path}: {many}{done}"
 
 
 def is_pack(folder: Path) -> bool:
@@ -140,7 +138,8 @@ def _prepared_once(source: Source, pack: Path, data: DataSettings, report: Repor
             shutil.rmtree(pack, ignore_errors=True)  # damaged
             earlier = sorted(filter(_usable, pack.parent.glob(f"{place}-*")), key=os.path.getmtime)
             _prepare(source, pack, data, [Pack.open(one) for one in earlier[-1:]], report)
-            for outdated in earlier[:-1]:  # the last one may be in use by a run that goes on
+            leftovers = pack.parent.glob(f".{place}-*.partial")  # of states of the source that are gone
+            for outdated in (*leftovers, *earlier[:-1]):  # the last one may be in use by a run that goes on
                 shutil.rmtree(outdated, ignore_errors=True)
     return pack
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gen_dist.data.pack_meta import printable
 from gen_dist.errors import UserError
-from gen_dist.sources.signature import LOOKED_AT, check_image
+from gen_dist.sources.signature import SIGNATURE_BYTES, check_image
 from gen_dist.sources.source import UNREADABLE, Item, RejectedError
 
 
@@ -97,7 +97,7 @@ def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
             raise RejectedError("empty file")
         if about.st_size > most_bytes:
             raise RejectedError(f"{about.st_size} bytes, more than {most_bytes}")
-        start = os.read(descriptor, LOOKED_AT)
+        start = os.read(descriptor, SIGNATURE_BYTES)
         check_image(start)
         return start + _rest(descriptor, about.st_size - len(start))
     except OSError as error:

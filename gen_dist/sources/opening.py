@@ -1,30 +1,150 @@
-"""What a user names, opened as a source."""
+"""What a user names, opened as a source: a known name, a file or a folder, by what it holds."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gen_dist.config import DecodingSettings, PrepareSettings
-from gen_dist.sources.folder import Folder
-from gen_dist.sources.source import Source
+from gen_dist.data.pack_meta import printable
+from gen_dist.errors import UserError
+from gen_dist.kernels.limits import Limits
+from gen_dist.sources.archive import open_archive
+from gen_dist.sources.catalogue import NAMES, find
+from gen_dist.sources.cifar_arrays import cifar_in_archive, open_cifar
+from gen_dist.sources.downloading import Progress
+from gen_dist.sources.folder import Folder, read_image_file
+from gen_dist.sources.idx_arrays import image_files, open_idx
+from gen_dist.sources.joined import Joined
+from gen_dist.sources.kinds import Kind, probe
+from gen_dist.sources.named import open_known
+from gen_dist.sources.npy_arrays import open_npy, open_npz
+from gen_dist.sources.source import RejectedError, Source
 
-Report = Callable[[str], None]
+_ARCHIVES: tuple[Kind, ...] = ("zip", "tar", "compressed tar")
+_WANTED = "give a folder, zip or tar of images, a video, IDX, CIFAR, .npy or .npz files, or a known name such as mnist"
 
 
-def open_source(
-    text: str,
-    prepare: PrepareSettings,
-    decoding: DecodingSettings,
-    *,
-    name: str = "SOURCE",
-    downloaded: Path | None = None,
-    report: Report = print,
-) -> Source:
-    return Folder(Path(os.path.expanduser(text)), decoding.file_bytes, name)
+@dataclass(frozen=True)
+class Opening:
+    """How sources are opened.
+
+    Args:
+        prepare, decoding: every and fps of videos; limits.
+        name: what errors call the source: an option or a setting.
+        downloaded: where the files of a known name are already.
+        report: given a line the user should read.
+        progress: of downloads.
+    """
+
+    prepare: PrepareSettings
+    decoding: DecodingSettings
+    name: str = "SOURCE"
+    downloaded: Path | None = None
+    report: Callable[[str], None] = print
+    progress: Progress | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return self.decoding.limits()
 
 
-def describe_source(
-    text: str, prepare: PrepareSettings, decoding: DecodingSettings, *, name: str = "SOURCE"
-) -> tuple[str, Source | None]:
-    source = open_source(text, prepare, decoding, name=name)
-    return f"folder of {source.total} files", source
+def open_source(text: str, how: Opening) -> Source:
+    """Raises UserError where there is nothing that can be read."""
+    if is_known_name(text):
+        return open_known(text, how.downloaded, how.limits, how.report, how.progress)
+    if how.downloaded is not None:
+        names = ", ".join(NAMES)
+        raise UserError(f"--from '{how.downloaded}': only for a known name, one of {names}; not for '{text}'")
+    path = Path(os.path.expanduser(text))
+    try:
+        is_folder, exists = os.path.isdir(path), os.path.lexists(path)
+    except ValueError:  # a NUL in it
+        is_folder = exists = False
+    if not exists:
+        raise UserError(f"{how.name} '{printable(text)}': no such file or folder; {_WANTED}")
+    return _open_folder(path, how) if is_folder else _open_file(path, how)
+
+
+def is_known_name(text: str) -> bool:
+    """Whether it is that of a known data set; `./mnist` is a folder that is called like one."""
+    return text in NAMES
+
+
+def describe_known(text: str) -> str:
+    """What would be downloaded, in a few words."""
+    entry = find(text)
+    lengths = [file.bytes for file in entry.files]
+    size = "" if None in lengths else f", {sum(filter(None, lengths)) / 1e6:.0f} MB"
+    return f"{entry.title}{size}, {entry.terms}"
+
+
+def _open_file(path: Path, how: Opening) -> Source:
+    kind = probe(path)
+    if kind in _ARCHIVES:
+        return _open_archive(path, how)
+    openers: dict[Kind | None, Callable[[], Source]] = {
+        "idx": partial(open_idx, path, how.name, limits=how.limits),
+        "cifar": partial(open_cifar, path, how.name, how.limits),
+        "npy": partial(open_npy, path, how.name, how.limits),
+        "npz": partial(open_npz, path, how.name, how.limits),
+        "video": partial(_open_video, path, how),
+    }
+    if kind in openers:
+        return openers[kind]()
+    what = "a single image" if kind == "image" else "not a file of a kind that is read"
+    raise UserError(f"{how.name} '{path}': {what}; {_WANTED}")
+
+
+def _open_archive(path: Path, how: Opening) -> Source:
+    archive = open_archive(path, how.limits.file_bytes, how.name)
+    cifar = cifar_in_archive(archive, path, how.name)
+    return archive if cifar is None else cifar
+
+
+def _open_video(path: Path, how: Opening) -> Source:
+    from gen_dist.sources.video import open_video
+
+    return open_video(path, how.prepare.every or 1, how.prepare.fps, how.limits)
+
+
+def _open_folder(path: Path, how: Opening) -> Source:
+    """A folder is of images if there is one image in it; else what its files are decides."""
+    folder = Folder(path, how.limits.file_bytes, how.name)
+    found: dict[Kind, list[str]] = {}
+    for name in folder.files:
+        kind = probe(folder.folder / name)
+        if kind == "image":
+            return folder
+        if kind is not None:
+            found.setdefault(kind, []).append(name)
+    if "idx" in found and image_files(path):
+        return open_idx(path, how.name, limits=how.limits)
+    if "cifar" in found:
+        return open_cifar(path, how.name, how.limits)
+    if "video" in found:
+        from gen_dist.sources.video import open_videos
+
+        paths = [folder.folder / name for name in found["video"]]
+        return open_videos(paths, folder.folder, how.prepare.every or 1, how.prepare.fps, how.limits)
+    archives = sorted((name for kind in _ARCHIVES for name in found.get(kind, [])), key=os.fsencode)
+    if archives:
+        parts = [(name, open_archive(folder.folder / name, how.limits.file_bytes, how.name)) for name in archives]
+        return Joined(str(folder.folder), parts)
+    raise _no_image(folder, found, how)
+
+
+def _no_image(folder: Folder, found: dict[Kind, list[str]], how: Opening) -> UserError:
+    for kind, names in found.items():
+        first = printable(names[0])
+        return UserError(f"{how.name} '{folder.folder}': no image in it, but {len(names)} {kind} files; give '{first}'")
+    first, reason = folder.files[0], ""
+    try:
+        read_image_file(folder.folder / first, how.limits.file_bytes)
+    except RejectedError as error:
+        reason = str(error)
+    return UserError(
+        f"{how.name} '{folder.folder}': none of its {folder.total} files is an image ({printable(first)}: {reason}); "
+        f"{_WANTED}"
+    )

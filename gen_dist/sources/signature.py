@@ -4,7 +4,7 @@ import re
 
 from gen_dist.sources.source import RejectedError
 
-LOOKED_AT = 4096  # bytes
+SIGNATURE_BYTES = 4096  # bytes
 READ = "JPEG, PNG, BMP, GIF, WebP, TIFF and PPM"
 
 _ACCEPTED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
@@ -54,12 +54,12 @@ _TEXT = bytes({*range(0x20, 0x7F), *b"\t\n\r\f\x1b"})
 
 
 def check_image(data: bytes) -> None:
-    """Raises RejectedError unless a file begins as one of the formats that we read; its first LOOKED_AT bytes do."""
+    """Raises RejectedError unless a file begins as a format that we read; its first SIGNATURE_BYTES are enough."""
     if not data:
         raise RejectedError("empty file")
     if _is_read(data):
         return
-    if name := _name(data[:LOOKED_AT]):
+    if name := _name(data[:SIGNATURE_BYTES]):
         raise RejectedError(f"{name}, which is not read ({READ} are)")
     raise RejectedError(f"not an image ({READ} are read)")
 
@@ -101,7 +101,7 @@ def _is_text(start: bytes) -> bool:
     if len(start.translate(None, _TEXT)) == 0:
         return True
     try:
-        text = start[:-3].decode() if len(start) == LOOKED_AT else start.decode()
+        text = start[:-3].decode() if len(start) == SIGNATURE_BYTES else start.decode()
     except UnicodeDecodeError:
         return False
     return not any(ord(character) < 0x20 and character not in "\t\n\r\f\x1b" for character in text)

@@ -101,6 +101,11 @@ ROWS = {
     "status of nothing": (["status", "empty"], "holds no run"),
     "stop of nothing": (["stop", "good"], "nothing is running there (it finished)"),
     "verify nothing": (["verify", "empty"], "empty"),
+    "inspect nothing": (["inspect", "nowhere"], "nowhere"),
+    "inspect into no picture": (["inspect", "pack16", "--out", "x.gif"], "--out x.gif: must end in .png"),
+    "merge one": (["merge", "pack16", "x"], "merge pack16 x: give two packs or more, and then the name of"),
+    "merge with a wrong word": (["merge", "pack16", "y", "x", "--drop-duplicates", "all"], "one of none, exact"),
+    "split off everything": (["split", "pack16", "x", "--at", "0"], "--at 0: must be between 0 and 1"),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gen_dist.kernels.near import MOST_IN_BUCKET, alike
-from gen_dist.preparing.duplicates import Duplicates, Kind, Match, fingerprint_length, fingerprints
+from gen_dist.preparing.duplicates import Duplicates, Kind, Match, fingerprint_length, fingerprints, is_dropped
 from tests.naive import near as naive
 from tests.unit.test_perceptual import landscape
 
@@ -158,3 +158,37 @@ def test_a_full_bucket_is_not_searched_to_its_end() -> None:
 def test_another_kind_of_fingerprint_is_refused() -> None:
     with pytest.raises(ValueError, match="^fingerprint: wants uint8, 48; got uint8, \\(16,\\)"):
         Duplicates("near").check(np.zeros(16, np.uint8))
+
+
+@pytest.mark.parametrize("drop", ["none", "exact", "near"])
+def test_many_at_once_are_as_one_by_one(drop: str) -> None:
+    rng = np.random.default_rng(3)
+    prints = rng.integers(0, 256, (3000, fingerprint_length("near")), dtype=np.uint8)
+    for row in rng.integers(1, 3000, 1200):  # equal to an earlier one, or so in all but the digest and two bits
+        prints[row] = prints[rng.integers(0, row)]
+        if row % 2:
+            prints[row, :16] = rng.integers(0, 256, 16)
+            prints[row, 16] ^= 3
+    alone, together, expected = Duplicates("near"), Duplicates("near"), []
+    number = 0
+    for one in prints:
+        match = alone.check(one)
+        expected.append((match.kind if match else "new", match.number if match else -1))
+        if match is None or drop == "none" or (drop == "exact" and match.kind == "near"):
+            alone.add(one, number)
+            number += 1
+    found, number = [], 0
+    for chunk in np.array_split(prints, [1, 7, 1500, 2999]):
+        kinds, numbers = together.sift(chunk, number, drop)
+        number += int((~is_dropped(kinds, drop)).sum())
+        found += zip([("new", "near", "exact")[kind] for kind in kinds], numbers.tolist(), strict=True)
+    assert found == expected
+    assert len(together) == len(alone)
+    assert {kind for kind, _ in found} == {"new", "near", "exact"}
+
+
+def test_only_near_duplicates_are_sifted() -> None:
+    with pytest.raises(ValueError, match="sift: .* kind 'exact'"):
+        Duplicates("exact").sift(np.zeros((1, 48), np.uint8), 0)
+    with pytest.raises(ValueError, match="^fingerprint: wants uint8, 48"):
+        Duplicates("near").sift(np.zeros((1, 16), np.uint8), 0)

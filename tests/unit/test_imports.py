@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "ray", "wandb", "numba", "numpy", "PIL", "simplejpeg", "pydantic")
+HEAVY = ("torch", "ray", "wandb", "numba", "numpy", "PIL", "simplejpeg", "pydantic", "av", "pooch", "requests")
 
 PROGRAM = """
 import importlib, json, sys
@@ -32,15 +32,18 @@ def run(program, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("module", ["gen_dist", "gen_dist.launch.cli", "gen_dist.kernels.limits"])
+@pytest.mark.parametrize(
+    "module", ["gen_dist", "gen_dist.launch.cli", "gen_dist.kernels.limits", "gen_dist.sources.downloading"]
+)
 def test_light(module):
     loaded = json.loads(run(PROGRAM, module))
     assert module in loaded
     assert [name for name in HEAVY if name in loaded] == []
 
 
-def test_the_decoding_subprocess_loads_no_compiler():
-    loaded = json.loads(run(PROGRAM, "gen_dist.preparing.decode"))
+@pytest.mark.parametrize("module", ["gen_dist.preparing.decode", "gen_dist.sources.video_decode"])
+def test_a_decoding_subprocess_loads_no_compiler(module):
+    loaded = json.loads(run(PROGRAM, module))
     assert [name for name in ("torch", "ray", "wandb", "numba", "numpy") if name in loaded] == []
 
 

@@ -131,7 +131,9 @@ def third_party_imports() -> set[str]:
 
 def test_what_the_library_imports_is_required() -> None:
     distribution = {"yaml": "PyYAML", "PIL": "pillow", "llvmlite": "numba"}  # llvmlite is pinned by numba
-    required = {canonicalize_name(Requirement(line).name) for line in setup_keywords()["install_requires"]}
+    keywords = setup_keywords()
+    lines = [*keywords["install_requires"], *keywords["extras_require"]["video"]]
+    required = {canonicalize_name(Requirement(line).name) for line in lines}
     assert {canonicalize_name(distribution.get(name, name)) for name in third_party_imports()} <= required
 
 

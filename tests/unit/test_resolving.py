@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gen_dist.config import DataSettings
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_files import About
 from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 from gen_dist.preparing import resolving as source
-from gen_dist.preparing.resolving import describe_data, locate_pack, resolve_data
+from gen_dist.preparing.resolving import locate_pack
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,14 @@ def write(path: Path, shape: tuple[int, int, int]) -> Path:
     return path
 
 
+def resolve_data(path: str, size: int, report: Callable[[str], None]) -> Path:
+    return source.resolve_data(DataSettings(path=path, size=size), report)
+
+
+def describe_data(path: str, size: int) -> str:
+    return source.describe_data(DataSettings(path=path, size=size))
+
+
 def nobody(line: str) -> None:
     pytest.fail(f"reported: {line}")
 
@@ -51,10 +61,10 @@ def test_folder_is_prepared_once(photos: Path, cache: Path) -> None:
     path = resolve_data(str(photos), 16, lines.append)
     assert path.parent == cache
     assert Pack.open(path).shape == (16, 16, 3)
-    assert lines[0] == f"preparing the 3 files of '{photos}' at 16×16, once, into '{path}'"
+    assert lines[0] == f"preparing 3 items of '{photos}' at 16×16, once, into '{path}'"
     assert lines[1].startswith("prepared 3 images in ")
     assert resolve_data(str(photos), 16, nobody) == path
-    assert "folder of 3 files, already prepared in" in describe_data(str(photos), 16)
+    assert "3 items, already prepared in" in describe_data(str(photos), 16)
 
 
 def test_the_same_folder_by_another_path(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +96,7 @@ def test_progress(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "SECONDS_BETWEEN_REPORTS", -1.0)
     lines: list[str] = []
     resolve_data(str(photos), 16, lines.append)
-    assert lines[1:-1] == [f"prepared {done} of 3 files" for done in (1, 2, 3)]
+    assert lines[1:-1] == ["prepared 3 of 3 items"]
 
 
 def test_rejected_files_are_mentioned(photos: Path) -> None:
@@ -99,17 +109,18 @@ def test_rejected_files_are_mentioned(photos: Path) -> None:
 def test_damaged_cache_is_made_again(photos: Path, cache: Path) -> None:
     path = resolve_data(str(photos), 16, lambda _: None)
     os.truncate(path / "images-00000.npy", 10)
-    (cache / f".{path.name}.0123.tmp").mkdir()  # of a process that was killed
+    place = path.name.split("-")[0]
+    (cache / f".{place}-0123456789abcdef.partial").mkdir()  # of a process that was killed, before the folder changed
     assert resolve_data(str(photos), 16, lambda _: None) == path
     assert Pack.open(path).verify() == []
-    assert sorted(one.name for one in cache.iterdir()) == [path.name, f"{path.name}.lock"]
+    assert sorted(one.name for one in cache.iterdir()) == [path.name, f"{place}.lock"]
 
 
 def test_processes_wait_for_each_other(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path] = []
     real = source.prepare
     monkeypatch.setattr(
-        source, "prepare", lambda folder, *more, **options: calls.append(folder) or real(folder, *more, **options)
+        source, "prepare", lambda one, *more, **options: calls.append(one.folder) or real(one, *more, **options)
     )
     with ThreadPoolExecutor(4) as pool:
         paths = set(pool.map(lambda _: resolve_data(str(photos), 16, lambda _: None), range(4)))
@@ -129,11 +140,11 @@ class TestBoth:
 
     def test_missing(self, tmp_path: Path, find) -> None:
         for name in ("none", "x" * 300, "nul\0", "~nobody-here"):
-            with pytest.raises(UserError, match=r"^data.path '.*': no such folder; give a folder of images or a pack"):
+            with pytest.raises(UserError, match=r"^data.path '.*': no such file or folder; give a folder, zip or"):
                 find(str(tmp_path / name), 16)
 
     def test_file(self, find) -> None:
-        with pytest.raises(UserError, match=r"data.path '.*': not a folder; give"):
+        with pytest.raises(UserError, match=r"data.path '.*': not a file of a kind that is read; give"):
             find(__file__, 16)
 
     def test_empty(self, tmp_path: Path, find) -> None:
@@ -142,15 +153,11 @@ class TestBoth:
         with pytest.raises(UserError, match=r"data.path '.*': the folder is empty; give a folder with images in it"):
             find(str(tmp_path / "empty"), 16)
 
-    def test_size(self, photos: Path, find) -> None:
-        with pytest.raises(UserError, match=r"data.size 4: out of range; give 8 to 1024 pixels"):
-            find(str(photos), 4)
-
     def test_pack_of_another_shape(self, tmp_path: Path, find) -> None:
         for shape, hint in (
             ((32, 32, 3), "set data.size=32"),
             ((8, 16, 3), "prepare it again"),
-            ((16, 16, 1), "prepare"),
+            ((16, 16, 4), "prepare"),
         ):
             path = write(tmp_path / "-".join(map(str, shape)), shape)
             with pytest.raises(UserError, match=rf"{shape[1]}×{shape[0]} with {shape[2]} channels, but .*; {hint}"):
@@ -173,9 +180,12 @@ class TestBoth:
 def test_no_image(photos: Path, cache: Path) -> None:
     for file in photos.iterdir():
         file.write_text("hello")
-    with pytest.raises(UserError, match="none of its 3 files is an image; give a folder of images"):
-        describe_data(str(photos), 16)
-    with pytest.raises(UserError, match=r"none of its 3 files is a readable image \(0.png: not an image"):
+    for find in (describe_data, lambda path, size: resolve_data(path, size, nobody)):
+        with pytest.raises(UserError, match=r"none of its 3 files is an image \(0.png: a text file"):
+            find(str(photos), 16)
+    assert not cache.exists()
+    (photos / "0.png").write_bytes(b"\xff\xd8\xff cut short")
+    with pytest.raises(UserError, match=r"none of its 3 files is a readable image \(0.png: starts like"):
         resolve_data(str(photos), 16, lambda _: None)
     assert [one.suffix for one in cache.iterdir()] == [".lock"]
 
