@@ -111,9 +111,9 @@ def no_start(data):
 
 
 def larger(data):
-    """65535 pixels high, and as wide."""
+    """1024 pixels high, and as wide: nothing that could not be, but more than the pack holds."""
     frame = bytes(data).index(b"\xff\xc0")
-    data[frame + 5 : frame + 9] = b"\xff" * 4
+    data[frame + 5 : frame + 9] = b"\x04\x00" * 2
 
 
 def no_data(data):
