@@ -55,7 +55,7 @@ def find_near(
     thumbnails: np.ndarray,
     hash_: np.uint64,
     thumbnail: np.ndarray,
-) -> int:
+) -> np.int64:
     """The row most like an image: of the fewest differing bits, then the first; -1 for none.
 
     heads: int32, 4 x 65536, the newest row of each bucket. chains: int32, rows x 4, the row before it in its bucket.
@@ -127,4 +127,7 @@ def _ones(bits: np.uint64) -> np.int64:
     x = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    x += x >> np.uint64(8)  # the sums of bytes, where the book multiplies: that overflows without the compiler
+    x += x >> np.uint64(16)
+    x += x >> np.uint64(32)
+    return np.int64(x & np.uint64(127))

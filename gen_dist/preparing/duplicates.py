@@ -82,7 +82,7 @@ class Duplicates:
 
         The most similar one, and of several the one added first.
         """
-        self._check_length(fingerprint)
+        fingerprint = self._checked(fingerprint)
         row = find_equal(self._table, self._digests, fingerprint[:_DIGEST])
         if row != NOTHING:
             return Match("exact", int(self._numbers[row]))
@@ -95,7 +95,7 @@ class Duplicates:
 
     def add(self, fingerprint: np.ndarray, number: int) -> None:
         """Remember an image by a number of up to 31 bits. Of equal images the first is remembered."""
-        self._check_length(fingerprint)
+        fingerprint = self._checked(fingerprint)
         digest = fingerprint[:_DIGEST]
         if find_equal(self._table, self._digests, digest) != NOTHING:
             return
@@ -118,12 +118,14 @@ class Duplicates:
         self._table = np.full(int(room * _FREE) + 1, NOTHING, np.int32)
         enter_equal(self._table, self._digests, 0, self._count)
 
-    def _check_length(self, fingerprint: np.ndarray) -> None:
+    def _checked(self, fingerprint: np.ndarray) -> np.ndarray:
+        """A copy: what came from another process is read-only, which kernels would be compiled for anew."""
         if fingerprint.dtype != np.uint8 or fingerprint.shape != (fingerprint_length(self.kind),):
             raise ValueError(
                 f"fingerprint: wants uint8, {fingerprint_length(self.kind)}; "
                 f"got {fingerprint.dtype}, {fingerprint.shape}"
             )
+        return fingerprint.copy()
 
 
 class Names:
