@@ -88,9 +88,9 @@ class Duplicates:
             return Match("exact", int(self._numbers[row]))
         if self.kind == "near":
             hash_, thumbnail = _parts(fingerprint)
-            row = find_near(self._heads, self._chains, self._hashes, self._thumbnails, hash_, thumbnail)
-            if row != NOTHING:
-                return Match("near", int(self._numbers[row]))
+            nearest = find_near(self._heads, self._chains, self._hashes, self._thumbnails, hash_, thumbnail)
+            if nearest != NOTHING:
+                return Match("near", int(self._numbers[nearest]))
         return None
 
     def add(self, fingerprint: np.ndarray, number: int) -> None:
