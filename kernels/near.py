@@ -56,7 +56,7 @@ def find_near(
     thumbnails: np.ndarray,
     hash_: np.uint64,
     thumbnail: np.ndarray,
-) -> int:
+) -> np.int64:
     """The row most like an image: of the fewest differing bits, then the first; -1 for none.
 
     heads: int32, 4 x 65536, the newest row of each bucket. chains: int32, rows x 4, the row before it in its bucket.
@@ -114,17 +114,13 @@ def sift(
     """
     for k in range(len(fingerprints)):
         digest, thumbnail = fingerprints[k, :16], fingerprints[k, 24:]
-        hash_ = np.uint64(0)
-        for byte in range(8):
-            hash_ |= np.uint64(fingerprints[k, 16 + byte]) << np.uint64(8 * byte)
-        row, kinds[k] = find_equal(table, digests, digest), EXACT
+        hash_ = _hash(fingerprints[k, 16:24])
+        row, kind = find_equal(table, digests, digest), EXACT
         if row == NOTHING:
-            row, kinds[k] = find_near(heads, chains, hashes, thumbnails, hash_, thumbnail), NEAR
-        matches[k] = NOTHING
+            row, kind = find_near(heads, chains, hashes, thumbnails, hash_, thumbnail), NEAR
+        kinds[k], matches[k] = NEW, NOTHING
         if row != NOTHING:
-            matches[k] = numbers[row]
-        else:
-            kinds[k] = NEW
+            kinds[k], matches[k] = kind, numbers[row]
         if kinds[k] >= drop:
             continue
         if kinds[k] != EXACT:
@@ -135,6 +131,15 @@ def sift(
             count += 1
         number += 1
     return count
+
+
+@kernel(fastmath=False)
+def _hash(data: np.ndarray) -> Any:
+    """uint64 of 8 bytes, little-endian."""
+    number = np.uint64(0)
+    for k in range(8):
+        number |= np.uint64(data[k]) << np.uint64(8 * k)
+    return number
 
 
 @kernel(fastmath=False)
@@ -180,4 +185,7 @@ def _ones(bits: np.uint64) -> np.int64:
     x = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    x += x >> np.uint64(8)  # the sums of bytes, where the book multiplies: that overflows without the compiler
+    x += x >> np.uint64(16)
+    x += x >> np.uint64(32)
+    return np.int64(x & np.uint64(127))

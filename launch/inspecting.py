@@ -20,6 +20,7 @@ MOST_CLASSES, MOST_REASONS = 20, 10
 def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> None:
     """Of a pack, or of what is first made into one, images of `size` pixels a side. Raises UserError."""
     name = Path(source).resolve().name or source
+    _check_picture(out)
     if os.path.lexists(Path(source) / META):
         inspect_pack(Pack.open(source), name, out, as_json)
         return
@@ -32,8 +33,6 @@ def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> N
 def inspect_pack(pack: Pack, title: str, out: Path | None, as_json: bool) -> None:
     """Prints what is in the pack and writes its contact sheet, by default named after `title` in this folder."""
     picture = Path(sheet_name(title)) if out is None else out
-    if picture.suffix.lower() != ".png":
-        raise UserError(f"--out {picture}: must end in .png")
     with bar("reading") as progress:
         found = pack_statistics(pack, progress)
     save_png(picture, contact_sheet(pack, printable(title)))
@@ -94,6 +93,13 @@ def show(rows: list[tuple[str, str]]) -> None:
     for what, how_much in rows:
         table.add_row(Text(what), Text(how_much))
     console.print(table)
+
+
+def _check_picture(out: Path | None) -> None:
+    if out is not None and out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: must end in .png")
+    if out is not None and not out.parent.is_dir():  # said now, and not after a large source has been read
+        raise UserError(f"--out {out}: no folder '{out.parent}'; make it, or give another place")
 
 
 def _class_rows(classes: dict[str, int]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gen_dist.atomic import sync_folder
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_files import PART_BYTES, About, PackFiles
 from gen_dist.data.pack_items import checked_images, entries_with_images, label_of, size_of
@@ -67,6 +68,7 @@ def split_pack(
                     settings=pack.meta.settings,
                 )
             )
+            sync_folder(its.folder)
         publish(folder, Path(out))
     return Split(Path(out), images, by_time)
 

@@ -99,20 +99,20 @@ class Duplicates:
 
         The most similar one, and of several the one added first.
         """
-        self._check_length(fingerprint)
+        fingerprint = self._checked(fingerprint)
         row = find_equal(self._table, self._digests, fingerprint[:_DIGEST])
         if row != NOTHING:
             return Match("exact", int(self._numbers[row]))
         if self.kind == "near":
             hash_, thumbnail = _parts(fingerprint)
-            row = find_near(self._heads, self._chains, self._hashes, self._thumbnails, hash_, thumbnail)
-            if row != NOTHING:
-                return Match("near", int(self._numbers[row]))
+            nearest = find_near(self._heads, self._chains, self._hashes, self._thumbnails, hash_, thumbnail)
+            if nearest != NOTHING:
+                return Match("near", int(self._numbers[nearest]))
         return None
 
     def add(self, fingerprint: np.ndarray, number: int) -> None:
         """Remember an image by a number of up to 31 bits. Of equal images the first is remembered."""
-        self._check_length(fingerprint)
+        fingerprint = self._checked(fingerprint)
         digest = fingerprint[:_DIGEST]
         if find_equal(self._table, self._digests, digest) != NOTHING:
             return
@@ -140,8 +140,7 @@ class Duplicates:
         """
         if self.kind != "near":
             raise ValueError("sift: looks for near duplicates too; these are Duplicates of kind 'exact'")
-        for fingerprint in fingerprints[:1]:
-            self._check_length(fingerprint)
+        fingerprints = self._checked(fingerprints)
         while self._count + len(fingerprints) > len(self._digests):
             self._grow()
         matches, kinds = np.empty(len(fingerprints), np.int32), np.empty(len(fingerprints), np.uint8)
@@ -159,12 +158,12 @@ class Duplicates:
         self._table = np.full(int(room * _FREE) + 1, NOTHING, np.int32)
         enter_equal(self._table, self._digests, 0, self._count)
 
-    def _check_length(self, fingerprint: np.ndarray) -> None:
-        if fingerprint.dtype != np.uint8 or fingerprint.shape != (fingerprint_length(self.kind),):
-            raise ValueError(
-                f"fingerprint: wants uint8, {fingerprint_length(self.kind)}; "
-                f"got {fingerprint.dtype}, {fingerprint.shape}"
-            )
+    def _checked(self, fingerprint: np.ndarray) -> np.ndarray:
+        """A copy: what came from another process is read-only, which kernels would be compiled for anew."""
+        length = fingerprint_length(self.kind)
+        if fingerprint.dtype != np.uint8 or fingerprint.shape[-1:] != (length,):
+            raise ValueError(f"fingerprint: wants uint8, {length}; got {fingerprint.dtype}, {fingerprint.shape}")
+        return fingerprint.copy()
 
 
 class Names:

@@ -30,7 +30,7 @@ class FingerprintFile:
         self._file.seek(0, os.SEEK_END)
 
     def sift(self, fingerprints: np.ndarray, drop: str) -> np.ndarray:
-        """What images are, one after the other, each beside those that stayed: see `Duplicates.sift`. Raises OSError."""
+        """What images are, in order, each beside those that stayed: see `Duplicates.sift`. Raises OSError."""
         kinds, _ = self._duplicates.sift(fingerprints, self._count, drop)
         kept = fingerprints[~is_dropped(kinds, drop)]
         self._file.write(kept.tobytes())

@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gen_dist.kernels.near import MOST_IN_BUCKET, alike
-from gen_dist.preparing.duplicates import Duplicates, Kind, Match, fingerprint_length, fingerprints, is_dropped
+from gen_dist.preparing.duplicates import (
+    Duplicates,
+    Kind,
+    Match,
+    Names,
+    fingerprint_length,
+    fingerprints,
+    is_dropped,
+)
 from tests.naive import near as naive
+from tests.packs import noise
 from tests.unit.test_perceptual import landscape
 
 
@@ -153,6 +162,19 @@ def test_a_full_bucket_is_not_searched_to_its_end() -> None:
     wanted[:, :16] = 255
     assert duplicates.check(wanted[-1]) == Match("near", count - 1)
     assert duplicates.check(wanted[0]) is None
+
+
+def test_fingerprints_that_cannot_be_written_to() -> None:
+    prints = fingerprints(noise(2), "near")
+    prints.flags.writeable = False
+    assert matches(prints, "near") == [None, None]
+
+
+def test_names() -> None:
+    names = Names()
+    wanted = ["a.png", "", "日本/ä.png", "\udcff", "a.png"]
+    assert [names.append(name) for name in wanted] == list(range(5))
+    assert [names[number] for number in range(len(names))] == wanted
 
 
 def test_another_kind_of_fingerprint_is_refused() -> None:

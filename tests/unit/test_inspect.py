@@ -56,8 +56,11 @@ def test_refused(here: Path) -> None:
     pack_of(here / "pack", noise(1))
     with pytest.raises(UserError, match=r"--out sheet\.jpg: must end in \.png"):
         inspect_source("pack", Path("sheet.jpg"), 64, False)
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match=r"--out nowhere/sheet\.png: no folder 'nowhere'"):
         inspect_source("pack", Path("nowhere/sheet.png"), 64, False)
+    (here / "pack" / "in-the-way.png").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        inspect_source("pack", Path("pack/in-the-way.png"), 64, False)
     with pytest.raises(UserError, match="nowhere"):
         inspect_source("nowhere", None, 64, False)
     assert os.listdir() == ["pack"]
