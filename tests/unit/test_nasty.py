@@ -103,7 +103,8 @@ with Decoder(Recipe(16), formats) as decoder:
     "name",
     [
         "PNG of 50,000 x 50,000", "JPEG of 60,000 x 60,000", "GIF of 30,000 x 30,000", "BMP of 50,000 x 50,000",
-        "TIFF of 60,000 x 60,000", "PPM of 60,000 x 60,000", "PNG that inflates to 64 MB more", "PNG with a text of 64 MB",
+        "TIFF of 60,000 x 60,000", "PPM of 60,000 x 60,000", "PNG that inflates to 64 MB more",
+        "PNG with a text of 64 MB",
     ],
 )  # fmt: skip
 def test_bombs_take_no_memory(name, decoder):

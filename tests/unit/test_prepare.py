@@ -14,9 +14,7 @@ from PIL import Image
 from gen_dist.config import DecodingSettings
 from gen_dist.data.pack import Pack, PackWriter
 from gen_dist.errors import RunError, UserError
-from gen_dist.kernels.limits import Limits
 from gen_dist.preparing import decoder_process as module
-from gen_dist.preparing.decoder_process import DecoderProcess
 from gen_dist.preparing.prepare import Prepared, prepare
 from gen_dist.sources import folder as listing
 

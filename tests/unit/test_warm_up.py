@@ -45,7 +45,8 @@ with event.install_recorder("numba:compile") as recorder:
     Image.fromarray(pixels).save(drawing, "PNG")
     for recipe in (Recipe(16), Recipe(16, channels=1, filter="bilinear", keep_jpeg=True)):
         with Decoder(recipe, READ_BY_KERNELS) as decoder:
-            assert not any(isinstance(one, str) for one in decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()]))
+            outcomes = decoder.decode([simplejpeg.encode_jpeg(pixels), drawing.getvalue()])
+            assert not any(isinstance(outcome, str) for outcome in outcomes)
 print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
 """
 
