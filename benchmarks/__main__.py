@@ -4,15 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-LONG = {
-    "fuzz",
-    "fuzz_coverage",
-    "kernels",
-    "launch",
-    "prepare",
-    "reduce",
-    "sameness",
-}  # have targets of their own, or options
+# These have targets of their own, or options.
+LONG = {"fuzz", "fuzz_coverage", "kernels", "launch", "prepare", "reduce", "sameness"}
 PARTS = {  # of other benchmarks
     *("fuzz_entropy", "fuzz_files", "fuzz_judge", "fuzz_repair", "fuzz_worker"),
     *("keras_affine", "kernel_inputs", "kernel_rows", "kernel_table", "peer_process"),

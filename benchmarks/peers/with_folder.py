@@ -22,7 +22,7 @@ def square(path: Path) -> np.ndarray:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    return np.array(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def _write(work: tuple[Path, int, Sequence[Path]]) -> int:

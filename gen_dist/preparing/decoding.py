@@ -1,6 +1,6 @@
 """Encoded bytes to pixels, as a recipe wants them: by our kernels where they read the format, else in a subprocess."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Self
 
@@ -16,6 +16,7 @@ from gen_dist.kernels.ycc import mix_grey
 from gen_dist.preparing.decode import RefusedError, check_kept
 from gen_dist.preparing.decoder_process import DecoderProcess
 from gen_dist.preparing.exif import is_transposed, orientation_in, stored_box, upright
+from gen_dist.preparing.jpeg_batches import damaged, decode_alike, joined, portions, reduction
 from gen_dist.preparing.keeping import encode
 from gen_dist.preparing.outcome import Decoded, Outcome
 from gen_dist.preparing.placing import lay, luma, place
@@ -29,11 +30,7 @@ READ_BY_KERNELS = ("jpeg", "png")
 AUTO, AUTO_FROM_BYTES = ("jpeg", "png"), 1 << 30
 # Larger images go to the subprocess, whose memory is limited: here one takes up to 7 bytes a pixel in every thread.
 MOST_PIXELS = 1 << 24
-# What the inverse transform of a JPEG leaves, at least, for the filter to work on: so many times the wanted size.
-# docs/decoding.md says what that costs.
-LEFT = 4 / 3
 _JPEG = b"\xff\xd8\xff"
-_MOST_JOINED_BYTES = 8 << 20  # of files in one call of our kernels, which want them in one piece
 _XMP_ORIENTATION, _XMP_REACH = b"tiff:Orientation", 1 << 18  # which Pillow heeds too; and how far we look for it
 _CHANNELS = (1, 3, 4)
 
@@ -72,7 +69,7 @@ class Decoder:
                 jpegs[i] = content
             else:
                 outcomes[i] = self._from_other(content)
-        for some in _portions(jpegs):
+        for some in portions(jpegs):
             outcomes |= self._from_jpegs(some)
         return [outcomes[i] for i in range(len(contents))]
 
@@ -100,7 +97,7 @@ class Decoder:
             if "png" in self._formats and data.startswith(png.SIGNATURE):
                 return self._from_png(data)
         except DecodeError as error:
-            return _damaged(error)
+            return damaged(error)
         except UnsupportedError:
             pass
         except (ValueError, RefusedError) as error:  # the box is not within it; too large to be kept
@@ -140,7 +137,7 @@ class Decoder:
     def _from_jpegs(self, files: dict[int, bytes]) -> dict[int, Outcome]:
         """In one compiled call, but for what is turned or for other decoders, or where images are placed unlike."""
         numbers, stored = list(files), list(files.values())
-        blob, offsets = _joined(stored)
+        blob, offsets = joined(stored)
         headers = jpeg.read_headers(blob, offsets, self.recipe.limits, self._scratch)
         outcomes: dict[int, Outcome] = {}
         alike: dict[tuple[int, ...], list[tuple[int, Window]]] = {}
@@ -183,7 +180,7 @@ class Decoder:
                 return self._window(width, height)
             return self._from_process(data) if self.recipe.keep_jpeg else self._turn(data, width, height, number)
         except DecodeError as error:
-            return _damaged(error)
+            return damaged(error)
         except UnsupportedError:
             return self._from_process(data)
         except (ValueError, RefusedError) as error:  # the box is not within it; too large to be kept
@@ -199,33 +196,14 @@ class Decoder:
         box = stored_box(found.box, width, height, number)
         shape = found.placed[2:] if is_transposed(number) else (found.placed[3], found.placed[2])
         out = np.empty((*shape, self.recipe.channels), np.uint8)
-        options = {"box": box, "filter": self.recipe.filter, "reduce": _reduction(found)}
+        options = {"box": box, "filter": self.recipe.filter, "reduce": reduction(found)}
         jpeg.decode_resized(out, data, **options, limits=self.recipe.limits, scratch=self._scratch)  # type: ignore[arg-type]
         return Decoded(self._bordered(upright(out, number)[None], found), width, height)
 
     def _decode_alike(self, files: list[bytes], windows: list[Window]) -> list[np.ndarray | str]:
         """JPEGs that become images of one size, before borders: 1 x size x size x channels or a reason for each."""
-        width, height = windows[0].placed[2:]
-        try:
-            blob, offsets = _joined(files)
-            out, statuses = np.empty((len(files), height, width, self.recipe.channels), np.uint8), _zeros(len(files))
-            jpeg.decode_batch(
-                out,
-                blob,
-                offsets,
-                statuses,
-                boxes=np.array(list(map(_box, windows))),
-                filter=self.recipe.filter,
-                reduce=np.array(list(map(_reduction, windows)), np.int64),
-                limits=self.recipe.limits,
-                scratch=self._scratch,
-            )
-            images = self._bordered(out, windows[0])
-        except MemoryError:
-            if len(files) == 1:
-                return ["takes more memory than there is"]
-            return [self._decode_alike([data], [found])[0] for data, found in zip(files, windows, strict=True)]
-        return [_reason(status) if status else images[i : i + 1] for i, status in enumerate(statuses.tolist())]
+        decoded = decode_alike(files, windows, self.recipe, self._scratch)
+        return [one if isinstance(one, str) else self._bordered(one, windows[0]) for one in decoded]
 
     def _keep(self, images: list[np.ndarray], width: int, height: int) -> Outcome:
         """Images of the file's own size, as JPEGs and what our kernels make of these."""
@@ -237,7 +215,7 @@ class Decoder:
         except MemoryError:
             return "takes more memory than there is"
         reasons = [one for one in small if isinstance(one, str)]
-        return reasons[0] if reasons else Decoded(np.concatenate(small), width, height, jpegs)  # type: ignore[arg-type]
+        return reasons[0] if reasons else Decoded(np.concatenate(small), width, height, jpegs)
 
     def _find_window(self, width: int, height: int) -> Window:
         return window(width, height, self.recipe.size, self.recipe.size, self.recipe.mode, self.recipe.box)
@@ -274,46 +252,3 @@ def kernel_formats(decoder: str, source_bytes: int) -> tuple[str, ...]:
     if decoder == "auto":
         return AUTO if source_bytes >= AUTO_FROM_BYTES else ()
     return READ_BY_KERNELS if decoder == "kernels" else ()
-
-
-def _portions(files: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
-    """All of them, in portions of which the kernels may have a copy."""
-    some, joined = dict[int, bytes](), 0
-    for i, data in files.items():
-        if some and joined + len(data) > _MOST_JOINED_BYTES:
-            yield some
-            some, joined = {}, 0
-        some[i] = data
-        joined += len(data)
-    if some:
-        yield some
-
-
-def _joined(files: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    offsets = np.zeros(len(files) + 1, np.int64)
-    np.cumsum([len(data) for data in files], out=offsets[1:])
-    return np.frombuffer(files[0] if len(files) == 1 else b"".join(files), np.uint8), offsets
-
-
-def _zeros(count: int) -> np.ndarray:
-    return np.zeros(count, np.int32)
-
-
-@lru_cache(maxsize=256)
-def _box(found: Window) -> tuple[float, float, float, float]:
-    return found.box
-
-
-@lru_cache(maxsize=256)
-def _reduction(found: Window) -> int:
-    """How much the inverse transform may shrink, before the filter does the rest."""
-    shrinking = min(found.crop[2] / found.placed[2], found.crop[3] / found.placed[3])
-    return next((factor for factor in (8, 4, 2) if shrinking >= LEFT * factor), 1)
-
-
-def _reason(status: int) -> str:
-    return _damaged(jpeg.error_for(status))
-
-
-def _damaged(error: Exception) -> str:
-    return f"damaged, cut short or too large ({error})"

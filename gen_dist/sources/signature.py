@@ -54,7 +54,10 @@ _TEXT = bytes({*range(0x20, 0x7F), *b"\t\n\r\f\x1b"})
 
 
 def check_image(data: bytes) -> None:
-    """Raises RejectedError unless a file begins as a format that we read; its first SIGNATURE_BYTES are enough."""
+    """Raises RejectedError unless a file begins as one of the formats that we read.
+
+    Of a long file the first SIGNATURE_BYTES bytes are enough.
+    """
     if not data:
         raise RejectedError("empty file")
     if _is_read(data):

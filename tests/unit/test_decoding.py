@@ -8,7 +8,7 @@ from PIL import Image
 
 from gen_dist.kernels import jpeg
 from gen_dist.kernels.limits import Limits
-from gen_dist.preparing import decoding
+from gen_dist.preparing import decoding, jpeg_batches
 from gen_dist.preparing.decoding import AUTO, AUTO_FROM_BYTES, READ_BY_KERNELS, Decoder, kernel_formats
 from gen_dist.preparing.outcome import Decoded
 from gen_dist.preparing.recipe import Recipe
@@ -174,7 +174,7 @@ def test_neighbours_do_not_matter(decoder, decoders, monkeypatch):
     assert alone[len(FILES)] == "a reason"
     for order in (range(len(contents)), range(len(contents))[::-1]):
         for most in (8 << 20, 3000):
-            monkeypatch.setattr(decoding, "_MOST_JOINED_BYTES", most)
+            monkeypatch.setattr(jpeg_batches, "MOST_JOINED_BYTES", most)
             outcomes = decoders[decoder].decode([contents[i] for i in order])
             for i, outcome in zip(order, outcomes, strict=True):
                 assert_same(outcome, alone[i])
@@ -259,8 +259,7 @@ def test_pixels_of_the_wanted_size_are_copied(decoders):
 
 
 @pytest.mark.parametrize(
-    "pixels",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), "u1")],
+    "pixels", [np.zeros((4, 4), "u1"), np.zeros((4, 4, 2), "u1"), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), "u1")]
 )
 def test_pixels_of_other_kinds_are_a_reason(pixels, decoders):
     assert isinstance(only(decoders["auto"], pixels), str)

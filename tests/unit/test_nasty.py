@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -18,6 +19,7 @@ from tests import nasty
 
 SIZE = 16
 FORMATS = {"kernels": READ_BY_KERNELS, "libraries": ()}
+ROUNDING = 0 if ".post" in PIL.__version__ else 1  # our kernels round as Pillow-SIMD does
 MOST_BYTES = 32 << 20  # that a refused bomb may add to the peak of a process
 
 
@@ -52,7 +54,7 @@ def test_accepted_or_refused_rightly(name, decoder, decoders):
     assert isinstance(outcome, Decoded), outcome
     assert (outcome.height, outcome.width) == case.image.shape[:2]
     away = np.abs(outcome.images[0] - square(case.image))
-    assert away.max() <= (case.tolerance if decoder == "kernels" else 0)
+    assert away.max() <= (max(case.tolerance, ROUNDING) if decoder == "kernels" else 0)
 
 
 @pytest.mark.parametrize("decoder", FORMATS)
@@ -103,7 +105,8 @@ with Decoder(Recipe(16), formats) as decoder:
     "name",
     [
         "PNG of 50,000 x 50,000", "JPEG of 60,000 x 60,000", "GIF of 30,000 x 30,000", "BMP of 50,000 x 50,000",
-        "TIFF of 60,000 x 60,000", "PPM of 60,000 x 60,000", "PNG that inflates to 64 MB more", "PNG with a text of 64 MB",
+        "TIFF of 60,000 x 60,000", "PPM of 60,000 x 60,000", "PNG that inflates to 64 MB more",
+        "PNG with a text of 64 MB",
     ],
 )  # fmt: skip
 def test_bombs_take_no_memory(name, decoder):
