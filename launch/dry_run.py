@@ -10,7 +10,7 @@ from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.request import Request, existing_run, read_latest, read_weights
 from gen_dist.models.build import count_parameters
 from gen_dist.preparing.prepare import cpus
-from gen_dist.preparing.resolving import describe_data
+from gen_dist.preparing.resolving import channels_of, describe_data
 from gen_dist.yaml_text import dump_yaml
 
 
@@ -29,7 +29,7 @@ def describe(request: Request) -> list[str]:
     train = config.train
     lines = [*dump_yaml(config.model_dump()).splitlines(), ""]
     lines.append(f"data: {describe_data(config.data)}")
-    for name, count in count_parameters(config).items():
+    for name, count in count_parameters(config, channels_of(config.data)).items():
         lines.append(f"{name}: {count:,} parameters")
     lines.append(
         f"batch: {train.batch_size} images a step = {train.microbatches} microbatches of {train.microbatch_size}; "

@@ -91,6 +91,14 @@ def describe_data(data: DataSettings) -> str:
     return f"{path}: {many}{done}"
 
 
+def channels_of(data: DataSettings) -> int:
+    """Of the images that `resolve_data` finds or makes. Raises UserError for a pack that cannot be opened."""
+    folder = Path(os.path.expanduser(data.path))
+    if not data.path.startswith(BUNDLED) and is_pack(folder):
+        return Pack.open(folder).shape[2]
+    return 1 if data.prepare.gray and not data.path.startswith(BUNDLED) else 3
+
+
 def is_pack(folder: Path) -> bool:
     """Whether this is meant as a pack; whether it is a good one, Pack.open says."""
     if any(os.path.isfile(folder / f"{kind}-00000.npy") for kind in ("images", "jpegs")):
