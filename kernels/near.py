@@ -71,7 +71,7 @@ def find_near(
             while row != NOTHING and looked < MOST_IN_BUCKET:
                 bits = _ones(hashes[row] ^ hash_)
                 if (bits < fewest or (bits == fewest and row < best)) and alike(thumbnails[row], thumbnail):
-                    best, fewest = np.int64(row), bits
+                    best, fewest = int(row), bits
                 row, looked = chains[row, band], looked + 1
     return best
 

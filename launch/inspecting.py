@@ -9,7 +9,7 @@ from pathlib import Path
 from gen_dist.data.contact_sheet import contact_sheet
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, printable
-from gen_dist.data.statistics import Reason, Sides, Statistics, pack_statistics
+from gen_dist.data.statistics import KINDS, Reason, Sides, Statistics, pack_statistics
 from gen_dist.errors import UserError
 from gen_dist.launch.packs import bar, one_line
 from gen_dist.record.pictures import save_png
@@ -67,7 +67,7 @@ def summary(found: Statistics) -> list[tuple[str, str]]:
         rows.append(("most common", common))
     rows.append(("classes", "none" if found.classes is None else f"{len(found.classes):,}"))
     rows += _class_rows(found.classes or {})
-    rows += [(f"{kind} duplicates", f"{count:,} left out") for kind, count in found.duplicates.items() if count]
+    rows += [(f"{kind} duplicates", _duplicates(found, kind)) for kind in KINDS]
     rows += [("  most often", f"{name} ({count:,})") for name, count in found.duplicate_groups]
     rows += _reason_rows(found.rejected)
     rows += [("setting", f"{key}={value}") for key, value in found.settings.items()]
@@ -118,6 +118,13 @@ def _reason_rows(rejected: list[Reason]) -> list[tuple[str, str]]:
 
 def _sides(sides: Sides) -> str:
     return f"{sides.min:,} to {sides.max:,}, median {sides.median:,g}"
+
+
+def _duplicates(found: Statistics, kind: str) -> str:
+    left_out = found.left_out[kind]
+    if (count := found.duplicates.get(kind)) is None:
+        return f"{left_out:,} left out" if left_out else "not looked for"
+    return "none" if not count else f"{count:,}, " + ("left out" if left_out else "kept")
 
 
 def _levels(values: list[float]) -> str:

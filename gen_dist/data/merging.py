@@ -90,7 +90,8 @@ class _Merger:
                 self._write(pack, image, None if label is None else labels[label], size_of(pack, index))
                 written += 1
             block = f"{prefix}/{entry.block}" if entry.block else ""
-            self._writer.note(replace(entry, name=name, block=block, images=written, reason="" if written else like))
+            dropped, reason = entry.dropped + len(indices) - written, "" if written else like
+            self._writer.note(replace(entry, name=name, block=block, images=written, dropped=dropped, reason=reason))
             yield len(indices)
 
     def _write(self, pack: Pack, image: bytes, label: int | None, size: tuple[int, int]) -> None:
@@ -186,7 +187,7 @@ def _about(packs: Sequence[Pack], names: list[str] | None, images: int, dropped:
         for one in pack.meta.rejected
     ]
     counts = {"packs": len(packs), "images": images, "rejected": len(rejected)}
-    counts |= {f"{kind} duplicates": count for kind, count in sorted(dropped.items())}
+    counts |= {f"{kind}_duplicates": count for kind, count in sorted(dropped.items())}
     return About(
         source=" + ".join(pack.meta.source for pack in packs),
         counts=counts,

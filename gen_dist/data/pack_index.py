@@ -29,7 +29,7 @@ class Entry:
         images: how many images of the pack are its.
         dropped: how many of its images were left out, being duplicates.
         width, height: of the item's image in pixels, before anything was done to it; 0 where there is none.
-        reason: why it was rejected; "" if it was not.
+        reason: why none of its images is in the pack; "" if one is.
     """
 
     name: str
@@ -40,6 +40,11 @@ class Entry:
     dropped: int = 0
     reason: str = ""
     block: str = ""
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it gave no image; those that were left out are not rejected."""
+        return bool(self.reason) and not self.dropped
 
     def line(self) -> bytes:
         """As JSON, without what is as usual; names that are not UTF-8 survive, as escaped surrogates."""

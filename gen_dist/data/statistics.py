@@ -16,6 +16,7 @@ from gen_dist.data.pack_meta import Setting, printable
 
 T = TypeVar("T", str, tuple[int, int])
 
+KINDS = ("exact", "near")
 COMMON, LARGEST, EXAMPLES = 5, 5, 3
 _CHUNK_BYTES = 4 << 20
 
@@ -57,7 +58,8 @@ class Statistics:
         classes: name to number of images, in the order of the classes; None for no classes.
         widths, heights: of the source's images, None where the index does not say.
         common_sizes: (width, height, number of items), the most common first.
-        duplicates: number of items left out, by "exact" and "near".
+        duplicates: number of images that are like one before, by "exact" and "near", as far as that was looked for.
+        left_out: number of items that are not in the pack for that reason.
         duplicate_groups: (name, number of items left out because they are like it), the largest first.
     """
 
@@ -79,6 +81,7 @@ class Statistics:
     common_sizes: list[tuple[int, int, int]]
     rejected: list[Reason]
     duplicates: dict[str, int]
+    left_out: dict[str, int]
     duplicate_groups: list[tuple[str, int]]
 
 
@@ -112,7 +115,8 @@ def pack_statistics(pack: Pack, progress: Callable[[int, int], None] | None = No
         heights=_sides(items.heights),
         common_sizes=[(*size, count) for size, count in _largest(items.sizes, COMMON)],
         rejected=[Reason(reason, n, items.examples[reason]) for reason, n in _largest(items.reasons, None)],
-        duplicates={"exact": items.duplicates["exact"], "near": items.duplicates["near"]},
+        duplicates={kind: n for kind in KINDS if (n := pack.meta.counts.get(f"{kind}_duplicates")) is not None},
+        left_out={kind: items.duplicates[kind] for kind in KINDS},
         duplicate_groups=[(printable(name), count) for name, count in _largest(items.originals, LARGEST)],
     )
 

@@ -1,45 +1,71 @@
-"""Fingerprints of the images that stayed in a pack in the making, in a file: an interrupted try is gone on with."""
+"""Fingerprints and names of the images that stayed in a pack in the making, in files: what a killed process leaves."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from gen_dist.data.npy import sync
-from gen_dist.preparing.duplicates import Duplicates, fingerprint_length, is_dropped
+from gen_dist.preparing.duplicates import Duplicates, Names, fingerprint_length, is_dropped
 
 _ROWS = 4096  # read at a time
+_END = b"\0"  # of a name, in which no such byte can be
 
 
-class FingerprintFile:
-    """`Duplicates`, whose fingerprints are kept in the file at `path`; the first `count` of those in it are taken up.
+class FingerprintFiles:
+    """`Duplicates`, kept in the files `fingerprints` and `names` of `folder`; the first `count` images are taken up.
 
-    Raises OSError, and ValueError if the file holds fewer.
+    Raises OSError, and ValueError if the files hold fewer.
     """
 
-    def __init__(self, path: Path, count: int) -> None:
-        self._duplicates = Duplicates("near")
-        self._count = count
+    def __init__(self, folder: Path, count: int) -> None:
+        self._duplicates, self._names = Duplicates("near"), Names()
+        mode = "r+b" if count else "w+b"
+        self._prints: IO[bytes] = open(folder / "fingerprints", mode)  # noqa: SIM115 - closed by close
+        self._listed: IO[bytes] = open(folder / "names", mode)  # noqa: SIM115
         length = fingerprint_length("near")
-        self._file = open(path, "r+b" if count else "w+b")  # noqa: SIM115 - closed by close
         for start in range(0, count, _ROWS):
             rows = min(_ROWS, count - start)
-            data = np.frombuffer(self._file.read(rows * length), np.uint8)
+            data = np.frombuffer(self._prints.read(rows * length), np.uint8)
             self._duplicates.sift(data.reshape(rows, length), start)
-        self._file.truncate(count * length)
-        self._file.seek(0, os.SEEK_END)
+        self._read_names(count)
+        for file in (self._prints, self._listed):
+            file.truncate(file.tell())
+            file.seek(0, os.SEEK_END)
 
-    def sift(self, fingerprints: np.ndarray, drop: str) -> np.ndarray:
-        """What images are, in order, each beside those that stayed: see `Duplicates.sift`. Raises OSError."""
-        kinds, _ = self._duplicates.sift(fingerprints, self._count, drop)
-        kept = fingerprints[~is_dropped(kinds, drop)]
-        self._file.write(kept.tobytes())
-        self._count += len(kept)
-        return kinds
+    def sift(self, fingerprints: np.ndarray, names: Sequence[str], drop: str) -> tuple[np.ndarray, list[str]]:
+        """What images are, in order, each beside those that stayed, as `Duplicates.sift` has it; and whom each is like.
+
+        names: of the images' items. Raises OSError.
+        """
+        kinds, numbers = self._duplicates.sift(fingerprints, len(self._names), drop)
+        stays = ~is_dropped(kinds, drop)
+        self._prints.write(fingerprints[stays].tobytes())
+        for name, kept in zip(names, stays.tolist(), strict=True):
+            if kept:
+                self._names.append(name)
+                self._listed.write(os.fsencode(name) + _END)
+        return kinds, [self._names[number] if number >= 0 else "" for number in numbers.tolist()]
 
     def sync(self) -> None:
         """Brings what was added to the disk."""
-        sync(self._file)
+        sync(self._prints)
+        sync(self._listed)
 
     def close(self) -> None:
-        self._file.close()
+        self._prints.close()
+        self._listed.close()
+
+    def _read_names(self, count: int) -> None:
+        rest, position = b"", 0
+        while len(self._names) < count:
+            block = self._listed.read(1 << 16)
+            if not block:
+                raise ValueError(f"'{self._listed.name}' has fewer than {count} names")
+            *names, rest = (rest + block).split(_END)
+            for name in names[: count - len(self._names)]:
+                self._names.append(os.fsdecode(name))
+                position += len(name) + len(_END)
+        self._listed.seek(position)

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
+from gen_dist.data.duplicate_reason import duplicate_reason
 from gen_dist.data.pack_files import PackFiles
 from gen_dist.data.pack_index import Entry
 from gen_dist.kernels.near import EXACT, NEAR
 from gen_dist.preparing.duplicates import is_dropped
-from gen_dist.preparing.fingerprints import FingerprintFile
+from gen_dist.preparing.fingerprints import FingerprintFiles
 from gen_dist.preparing.outcome import Decoded
 from gen_dist.preparing.pool import Piece
 from gen_dist.sources.source import Item
@@ -77,7 +79,7 @@ class Intake:
         side: Side,
         drop: str,
         *,
-        known: FingerprintFile,
+        known: FingerprintFiles,
         tally: Tally,
     ) -> None:
         self.files, self.classes, self.tally = files, classes, tally
@@ -87,34 +89,42 @@ class Intake:
 
     def take(self, pieces: Sequence[Piece]) -> None:
         """In their order; how they are cut into sequences does not matter. Raises OSError if it cannot be written."""
-        prints = [piece.fingerprints for piece in pieces if piece.fingerprints is not None]
-        kinds = self.known.sift(np.concatenate(prints), self._drop) if prints else np.empty(0, np.uint8)
-        self.tally.exact_duplicates += int((kinds == EXACT).sum())
-        self.tally.near_duplicates += int((kinds == NEAR).sum())
-        kept = (~is_dropped(kinds, self._drop)).tolist()
-        start = 0
+        likenesses = iter(self._likenesses([piece for piece in pieces if isinstance(piece.outcome, Decoded)]))
         for piece in pieces:
             self.tally.items += 1
             if isinstance(piece.outcome, str):
                 self._reject(piece.item, piece.outcome)
             else:
-                count = len(piece.outcome.images)
-                self._keep(piece, piece.outcome, kept[start : start + count])
-                start += count
+                self._keep(piece, piece.outcome, list(islice(likenesses, len(piece.outcome.images))))
+
+    def _likenesses(self, pieces: Sequence[Piece]) -> list[str]:
+        """Of each image "", or the reason for which it is left out."""
+        prints = [piece.fingerprints for piece in pieces if piece.fingerprints is not None]
+        if not prints:
+            return []
+        names = [piece.item.name for piece, some in zip(pieces, prints, strict=True) for _ in some]
+        kinds, like = self.known.sift(np.concatenate(prints), names, self._drop)
+        self.tally.exact_duplicates += int((kinds == EXACT).sum())
+        self.tally.near_duplicates += int((kinds == NEAR).sum())
+        return [
+            duplicate_reason("exact" if kind == EXACT else "near", name) if left_out else ""
+            for kind, name, left_out in zip(kinds, like, is_dropped(kinds, self._drop), strict=True)
+        ]
 
     def _reject(self, item: Item, reason: str) -> None:
         self.tally.rejected += 1
         self.files[self._first].note(Entry(item.name, item.stamp, images=0, reason=reason, block=item.block))
 
-    def _keep(self, piece: Piece, outcome: Decoded, kept: Sequence[bool]) -> None:
-        item, side, count = piece.item, self._side(piece), sum(kept)
+    def _keep(self, piece: Piece, outcome: Decoded, reasons: Sequence[str]) -> None:
+        item, side, count = piece.item, self._side(piece), reasons.count("")
         if count:
             label = self.classes.label(item.class_name)
             images = outcome.images if outcome.jpegs is None else outcome.jpegs
-            for image, stays in zip(images, kept, strict=True):
-                if stays:
+            for image, reason in zip(images, reasons, strict=True):
+                if not reason:
                     self.files[side].append(image, label, (outcome.width, outcome.height))
             self.tally.images[side] = self.tally.images.get(side, 0) + count
-        dropped = len(kept) - count
-        entry = Entry(item.name, item.stamp, count, outcome.width, outcome.height, dropped, block=item.block)
-        self.files[side].note(entry)
+        dropped, reason = len(reasons) - count, "" if count else reasons[0]
+        self.files[side].note(
+            Entry(item.name, item.stamp, count, outcome.width, outcome.height, dropped, reason, item.block)
+        )

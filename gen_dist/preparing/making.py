@@ -15,7 +15,7 @@ from gen_dist.data.pack_index import read_index
 from gen_dist.data.pack_meta import VERSION, Setting, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
-from gen_dist.preparing.fingerprints import FingerprintFile
+from gen_dist.preparing.fingerprints import FingerprintFiles
 from gen_dist.preparing.intake import Classes, Intake
 from gen_dist.preparing.outcome import Outcome
 from gen_dist.preparing.pool import Decoder, Piece, Task, pieces
@@ -117,7 +117,7 @@ class Making:
             files[name] = PackFiles(folder, shape, kept=order.prepare.keep, written=journal.files.get(name))
             stack.callback(files[name].discard)
         images = sum(one.images for one in files.values())
-        known = FingerprintFile(self._work.folder / "fingerprints", images)
+        known = FingerprintFiles(self._work.folder, images)
         stack.callback(known.close)
         known_classes = [os.fsdecode(name.encode(_ANY_BYTES)) for name in journal.classes]
         classes = Classes(order.source.class_names, known_classes, journal.loose)
@@ -168,7 +168,7 @@ class Making:
 
 def _rejected(packs: Iterable[PackFiles]) -> Iterator[tuple[str, str]]:
     for files in packs:
-        yield from ((entry.name, entry.reason) for entry in read_index(files.folder) if entry.reason)
+        yield from ((entry.name, entry.reason) for entry in read_index(files.folder) if entry.is_rejected)
 
 
 def _check_sides(order: Order, intake: Intake, rejected: list[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ def test_split_merge_inspect_and_verify(tmp_path: Path) -> None:
     assert merged.out == "all: 37 images of 3 packs, 37 exact duplicates left out\n", merged.err
     inspected = gen_dist("inspect", "all", "--json", cwd=tmp_path)
     found = json.loads(inspected.out)
-    assert (found["images"], found["duplicates"]) == (37, {"exact": 37, "near": 0})
+    assert (found["images"], found["left_out"]) == (37, {"exact": 37, "near": 0})
     assert (tmp_path / "all-contact-sheet.png").stat().st_size > 0
     flip(tmp_path / "all" / "images-00000.npy", -1)
     verified = gen_dist("verify", "all", cwd=tmp_path)

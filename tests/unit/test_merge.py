@@ -87,7 +87,7 @@ def test_duplicates_are_left_out(tmp_path: Path) -> None:
         ("b/img-2.png", 1, ""),
         ("b/img-3.png", 1, ""),
     ]
-    assert near.meta.counts["exact duplicates"] == near.meta.counts["near duplicates"] == 1
+    assert near.meta.counts["exact_duplicates"] == near.meta.counts["near_duplicates"] == 1
 
 
 def test_of_an_item_some_images_may_go(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_items(tmp_path: Path) -> None:
         Reason("damaged", 5, ["bad0", "bad1", "bad2"]),
         Reason("no permission", 1, ["locked"]),
     ]
-    assert found.duplicates == {"exact": 3, "near": 1}
+    assert found.left_out == {"exact": 3, "near": 1}
     assert found.duplicate_groups == [("0.png", 3), ("1.png", 1)]
     assert found.settings == {"data.size": 64}
 
@@ -69,7 +69,7 @@ def test_items(tmp_path: Path) -> None:
 def test_of_little_there_is_little_to_say(tmp_path: Path) -> None:
     found = pack_statistics(Pack.open(pack_of(tmp_path / "pack", noise(1), [Entry("a", "")])))
     assert (found.classes, found.widths, found.heights, found.common_sizes) == (None, None, None, [])
-    assert (found.rejected, found.duplicates) == ([], {"exact": 0, "near": 0})
+    assert (found.rejected, found.duplicates, found.left_out) == ([], {}, {"exact": 0, "near": 0})
 
 
 def test_a_damaged_index(tmp_path: Path) -> None:
