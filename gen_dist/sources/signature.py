@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: an image of a format that we read, or something else that has a name."""
 
+import codecs
 import re
 
 from gen_dist.sources.source import RejectedError
@@ -104,7 +105,7 @@ def _is_text(start: bytes) -> bool:
     if len(start.translate(None, _TEXT)) == 0:
         return True
     try:
-        text = start[:-3].decode() if len(start) == SIGNATURE_BYTES else start.decode()
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
         return False
     return not any(ord(character) < 0x20 and character not in "\t\n\r\f\x1b" for character in text)

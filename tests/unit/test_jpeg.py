@@ -11,7 +11,7 @@ from PIL import Image
 
 from gen_dist.kernels import jpeg
 from gen_dist.kernels.jpeg import JpegHeader, decode, decode_batch, decode_resized, read_header
-from gen_dist.kernels.limits import DecodeError, UnsupportedError
+from gen_dist.kernels.limits import DecodeError, Limits, UnsupportedError
 from tests.jpegs import FACTORS, PLAIN, WHOLE, encoded, segment
 from tests.naive import jpeg as naive
 
@@ -95,6 +95,63 @@ def test_a_crop_is_that_of_the_whole(sampling, reduction):
     decode_resized(out, data, box=(40, 48, 72, 72), reduce=reduction, scratch=SCRATCH)
     inner = np.abs(whole[48 // factor :, 40 // factor :][: 24 // factor, : 32 // factor].astype(int) - out)
     assert inner[1:-1, 1:-1].max() <= 1
+
+
+def test_headers_of_a_batch():
+    block = b"Exif\0\0MM\0*" + bytes(8)
+    with_exif = WHOLE[:2] + segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0") + segment(0xE1, block) + WHOLE[2:]
+    files = [WHOLE, b"", encoded(7, 9, "grey"), with_exif, encoded(50, 40, progressive=True), WHOLE[:100]]
+    blob, offsets = np.frombuffer(b"".join(files), np.uint8), np.cumsum([0, *map(len, files)])
+    headers = jpeg.read_headers(blob, offsets, scratch=SCRATCH)
+    for i, data in enumerate(files):
+        if headers.statuses[i]:
+            with pytest.raises(
+                type(jpeg.error_for(headers.statuses[i])), match=str(jpeg.error_for(headers.statuses[i]))
+            ):
+                read_header(data)
+        else:
+            header = read_header(data)
+            found = headers.widths[i], headers.heights[i], headers.components[i]
+            assert found == (header.width, header.height, header.components)
+    assert [bool(status) for status in headers.statuses] == [False, True, False, False, True, True]
+    begin, end = headers.exif[3]
+    assert with_exif[begin:end] == block[6:]
+    assert headers.exif[[0, 2]].tolist() == [[0, 0], [0, 0]]
+    assert headers.other_metadata.tolist()[:4] == [False, False, False, True]
+    limited = jpeg.read_headers(blob, offsets, Limits(side=39))
+    assert (limited.widths[0], limited.heights[0]) == (40, 24)  # for the message
+    assert str(jpeg.error_for(limited.statuses[0])) == "a side of more pixels than the limit"
+
+
+def test_each_image_has_a_reduction():
+    files = [encoded(200, 160, s, 85, i) for i, s in enumerate([*FACTORS, "grey"])]
+    blob, offsets, statuses = (
+        np.frombuffer(b"".join(files), np.uint8),
+        np.cumsum([0, *map(len, files)]),
+        np.zeros(5, "i4"),
+    )
+    out = np.empty((5, 16, 18, 3), np.uint8)
+    reductions = [1, 2, 4, 0, 8]
+    decode_batch(out, blob, offsets, statuses, filter="lanczos", reduce=np.array(reductions))
+    for image, data, reduction in zip(out, files, reductions, strict=True):
+        alone = np.empty((16, 18, 3), np.uint8)
+        decode_resized(alone, data, filter="lanczos", reduce=reduction or None)
+        np.testing.assert_array_equal(image, alone)
+
+
+@pytest.mark.parametrize("filter", ["lanczos", "bicubic", "bilinear"])
+@pytest.mark.parametrize("sampling", [*FACTORS, "grey"])
+def test_planes_resized_together_are_each_resized(sampling, filter):
+    """Of a grey output only the luma is resized; in colour it may be resized together with chroma."""
+    data = encoded(120, 90, sampling, 90)
+    for reduction in (1, 2):
+        grey, colour = np.empty((20, 24, 1), np.uint8), np.empty((20, 24, 3), np.uint8)
+        for out in (grey, colour):
+            decode_resized(out, data, filter=filter, reduce=reduction, box=(3, 5, 101.5, 84))
+        luma = colour.astype(np.int32) @ [19595, 38470, 7471] + 32768 >> 16
+        inside = ((colour > 0) & (colour < 255)).all(2)  # where no colour was clipped
+        assert inside.mean() > 0.5
+        assert np.abs(luma - grey[..., 0])[inside].max() <= 1
 
 
 def test_a_batch_is_its_images_and_failures_are_zero():
@@ -197,7 +254,7 @@ ARGUMENTS = {
     "indices": [np.zeros(2, np.int64), np.zeros(1), np.array([1]), np.array([-1])],
     "boxes": [np.zeros((2, 4)), [[0, 0, 1, 1]]],
     "filter": ["cubic"],
-    "reduce": [3],
+    "reduce": [3, 0, np.array([3]), np.array([1, 1]), np.array([1], np.int32)],
 }
 
 
