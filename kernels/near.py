@@ -71,7 +71,7 @@ def find_near(
             while row != NOTHING and looked < MOST_IN_BUCKET:
                 bits = _ones(hashes[row] ^ hash_)
                 if (bits < fewest or (bits == fewest and row < best)) and alike(thumbnails[row], thumbnail):
-                    best, fewest = int(row), bits
+                    best, fewest = np.int64(row), bits
                 row, looked = chains[row, band], looked + 1
     return best
 
@@ -115,12 +115,11 @@ def sift(
     for k in range(len(fingerprints)):
         digest, thumbnail = fingerprints[k, :16], fingerprints[k, 24:]
         hash_ = _hash(fingerprints[k, 16:24])
-        row, kind = find_equal(table, digests, digest), EXACT
-        if row == NOTHING:
-            row, kind = find_near(heads, chains, hashes, thumbnails, hash_, thumbnail), NEAR
+        equal = find_equal(table, digests, digest)
+        like = equal if equal != NOTHING else find_near(heads, chains, hashes, thumbnails, hash_, thumbnail)
         kinds[k], matches[k] = NEW, NOTHING
-        if row != NOTHING:
-            kinds[k], matches[k] = kind, numbers[row]
+        if like != NOTHING:
+            kinds[k], matches[k] = NEAR if equal == NOTHING else EXACT, numbers[like]
         if kinds[k] >= drop:
             continue
         if kinds[k] != EXACT:

@@ -3,15 +3,18 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from gen_dist.config import DataSettings, flatten
 from gen_dist.data.contact_sheet import contact_sheet
 from gen_dist.data.pack import Pack
-from gen_dist.data.pack_meta import META, printable
+from gen_dist.data.pack_meta import META, Setting, printable
 from gen_dist.data.statistics import KINDS, Reason, Sides, Statistics, pack_statistics
 from gen_dist.errors import UserError
 from gen_dist.launch.packs import bar, one_line
+from gen_dist.preparing.making import DECODED_BY
 from gen_dist.record.pictures import save_png
 
 MOST_CLASSES, MOST_REASONS = 20, 10
@@ -70,9 +73,15 @@ def summary(found: Statistics) -> list[tuple[str, str]]:
     rows += [(f"{kind} duplicates", _duplicates(found, kind)) for kind in KINDS]
     rows += [("  most often", f"{name} ({count:,})") for name, count in found.duplicate_groups]
     rows += _reason_rows(found.rejected)
-    rows += [("setting", f"{key}={value}") for key, value in found.settings.items()]
+    rows += [("made with", f"{key}={value}") for key, value in _unusual(found.settings)]
     rows.append(("content hash", found.content_hash))
     return rows
+
+
+def _unusual(settings: Mapping[str, Setting]) -> list[tuple[str, Setting]]:
+    """Settings that are not as they are by default."""
+    usual = flatten({"data": DataSettings().model_dump()}) | {DECODED_BY: ""}
+    return [(key, value) for key, value in settings.items() if usual.get(key) != value]
 
 
 def show(rows: list[tuple[str, str]]) -> None:
