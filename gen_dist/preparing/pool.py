@@ -20,7 +20,7 @@ from gen_dist.preparing.outcome import Decoded, Outcome
 from gen_dist.sources.source import Content, Item, RejectedError
 
 CHUNK_ITEMS = 64  # what a worker takes at a time
-CHUNK_BYTES = 32 << 20  # of what its items hold already, and of what it loads before it decodes
+CHUNK_BYTES = 16 << 20  # of contents, at most, unless a single one is larger
 
 
 class Decoder(AbstractContextManager, Protocol):
@@ -47,22 +47,32 @@ class Piece:
 
 
 def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: int) -> Generator[list[Piece]]:
-    """What became of each task's item, in order, some at a time; a bounded number of chunks is under way."""
+    """What became of each task's item, in order, some at a time; a bounded number of chunks is under way.
+
+    Threads of their own read ahead: a read gives Python's lock away and waits for it several times, while decoders
+    should wait for nothing.
+    """
     with ExitStack() as stack:
         free: SimpleQueue[Decoder] = SimpleQueue()
         for _ in range(workers):
             free.put(stack.enter_context(make_decoder()))
-        pool = stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix="gen-dist-prepare"))
-        stack.callback(pool.shutdown, cancel_futures=True)
         stopped = threading.Event()
-        stack.callback(stopped.set)  # before the shutdown, which waits for the chunks that have begun
+        loaders, decoders = (_pool(stack, what, workers) for what in ("load", "decode"))
+        stack.callback(stopped.set)  # before the shutdowns, which wait for the chunks that have begun
         under_way: deque[Future[list[Piece]]] = deque()
         for chunk in _chunks(tasks):
-            under_way.append(pool.submit(_work, free, stopped, chunk))
+            loading = loaders.submit(_load, stopped, chunk)
+            under_way.append(decoders.submit(_decode, free, stopped, chunk, loading))
             if len(under_way) > 2 * workers:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+
+
+def _pool(stack: ExitStack, what: str, workers: int) -> ThreadPoolExecutor:
+    pool = stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=f"gen-dist-{what}"))
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool
 
 
 def cpus() -> int:
@@ -72,57 +82,47 @@ def cpus() -> int:
 
 def _chunks(tasks: Iterable[Task]) -> Iterator[list[Task]]:
     chunk: list[Task] = []
-    held = 0
+    size = 0
     for task in tasks:
         chunk.append(task)
-        held += task.item.held_bytes
-        if len(chunk) == CHUNK_ITEMS or held >= CHUNK_BYTES:
+        size += task.item.content_bytes
+        if len(chunk) == CHUNK_ITEMS or size >= CHUNK_BYTES:
             yield chunk
-            chunk, held = [], 0
+            chunk, size = [], 0
     if chunk:
         yield chunk
 
 
-def _work(free: "SimpleQueue[Decoder]", stopped: threading.Event, chunk: Sequence[Task]) -> list[Piece]:
-    decoder = free.get()
-    try:
-        done: list[Piece] = []
-        for tasks, contents in _loads(chunk, stopped):
-            recalled = [None if task.recall is None else task.recall() for task in tasks]
-            decoded = iter(decoder.decode([content for content in contents if content is not None]))
-            outcomes = [next(decoded) if known is None else known for known in recalled]
-            done += _fingerprinted(tasks, outcomes)
-        return done
-    finally:
-        free.put(decoder)
+def _load(stopped: threading.Event, chunk: Sequence[Task]) -> list[Content | Outcome]:
+    """Contents, or what is known instead of them: why there is none, or the whole outcome."""
+    return [_load_one(task) for task in chunk if not stopped.is_set()]
 
 
-def _loads(chunk: Sequence[Task], stopped: threading.Event) -> Iterator[tuple[list[Task], list[Content | str | None]]]:
-    """The tasks of a chunk with their contents, so many at a time as memory allows; None for what is recalled."""
-    tasks: list[Task] = []
-    contents: list[Content | str | None] = []
-    loaded = 0
-    for task in chunk:
-        if stopped.is_set():
-            return
-        content = _load(task)
-        tasks.append(task)
-        contents.append(content)
-        loaded += 0 if content is None else len(content) if isinstance(content, bytes | str) else content.nbytes
-        if loaded >= CHUNK_BYTES:
-            yield tasks, contents
-            tasks, contents, loaded = [], [], 0
-    if tasks:
-        yield tasks, contents
-
-
-def _load(task: Task) -> Content | str | None:
+def _load_one(task: Task) -> Content | Outcome:
     if task.recall is not None:
-        return None
+        return task.recall()
     try:
         return task.item.load()
     except RejectedError as error:
         return str(error)
+
+
+def _decode(
+    free: "SimpleQueue[Decoder]",
+    stopped: threading.Event,
+    chunk: Sequence[Task],
+    loading: "Future[list[Content | Outcome]]",
+) -> list[Piece]:
+    loaded = loading.result()
+    if stopped.is_set():
+        return []
+    contents = [one for one in loaded if not isinstance(one, Decoded)]
+    decoder = free.get()
+    try:
+        decoded = iter(decoder.decode(contents))
+    finally:
+        free.put(decoder)
+    return _fingerprinted(chunk, [one if isinstance(one, Decoded) else next(decoded) for one in loaded])
 
 
 def _fingerprinted(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Piece]:

@@ -131,6 +131,7 @@ class ArchiveSource:
                 load=partial(_load, reader, numbers, check_image),
                 class_name=os.fsdecode(top) if slash else None,
                 block=os.fsdecode(folder),
+                content_bytes=int(reader.size(numbers)),
             )
 
     def blocks(self) -> Mapping[str, int]:

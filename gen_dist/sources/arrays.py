@@ -118,6 +118,7 @@ class ArraySource:
                     load=partial(_load, part.rows, row),
                     class_name=arrays.class_names[part.labels[row]] if named else None,  # type: ignore[index]
                     block=part.block,
+                    content_bytes=math.prod(part.rows.shape[1:]) * part.rows.dtype.itemsize,
                 )
 
     def blocks(self) -> Mapping[str, int]:

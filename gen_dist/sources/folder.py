@@ -63,7 +63,8 @@ class Folder:
             block = os.path.dirname(name)
             class_name = name.split("/", 1)[0] if block else None
             load = functools.partial(read_image_file, f"{self.folder}/{name}", self.most_bytes)
-            yield Item(name, f"{size} {changed}{'' if readable else UNREADABLE}", load, class_name, block)
+            stamp = f"{size} {changed}{'' if readable else UNREADABLE}"
+            yield Item(name, stamp, load, class_name, block, min(size, self.most_bytes))
 
     @functools.cached_property
     def _facts(self) -> np.ndarray:

@@ -24,7 +24,7 @@ class Item:
         stamp: another text when the content may have changed, such as a file's length and date; see UNREADABLE.
         load: reads the content, from any thread. Raises RejectedError.
         class_name: the class it belongs to, None for no class.
-        held_bytes: memory that the item takes before it is loaded, where that is much: decoded frames of a video.
+        content_bytes: how much memory the content takes, about; frames of a video take it before they are loaded.
         block: items of one block belong together when a source is split by folder or by time. Blocks are contiguous
             in the order of the items only in videos; "" where there are none.
     """
@@ -34,7 +34,7 @@ class Item:
     load: Callable[[], Content]
     class_name: str | None = None
     block: str = ""
-    held_bytes: int = 0
+    content_bytes: int = 0
 
 
 class Source(Protocol):
