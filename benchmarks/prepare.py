@@ -33,8 +33,11 @@ RECORD, RECORDS_AT_ONCE = (8, 8, 3), 1 << 16
 PREPARE = """
 import sys
 from pathlib import Path
+from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.preparing.prepare import prepare
-done = prepare(Path(sys.argv[1]), Path(sys.argv[2]), 8, workers=int(sys.argv[3]))
+from gen_dist.sources.opening import Opening, open_source
+source = open_source(sys.argv[1], Opening(PrepareSettings(), DecodingSettings()))
+done = prepare(source, Path(sys.argv[2]), 8, workers=int(sys.argv[3]))
 print(done.images, done.seconds)
 """
 

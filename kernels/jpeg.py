@@ -250,7 +250,7 @@ def _reductions(given: int | np.ndarray | None, count: int) -> np.ndarray:
     """One for each image, 0 for None."""
     if isinstance(given, np.ndarray):
         check_array("reduce", given, np.int64, (count,))
-        if not np.isin(given, _REDUCTIONS).all():
+        if not set(given.tolist()) <= set(_REDUCTIONS):
             raise ValueError(f"reduce: wants integers among {', '.join(map(str, _REDUCTIONS))}; got others")
         return given
     if given is not None and (given == 0 or given not in _REDUCTIONS):

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -25,13 +24,15 @@ def _prepare(inputs: Inputs, decoder: str) -> Run:
     from gen_dist.config import DecodingSettings
     from gen_dist.data.pack import Pack
     from gen_dist.preparing.prepare import prepare
+    from gen_dist.sources.folder import Folder
 
     out = inputs.folder / f"pack-{decoder}"
 
     def run() -> Iterator[np.ndarray]:
         shutil.rmtree(out, ignore_errors=True)
         settings = DecodingSettings(decoder=decoder)  # type: ignore[arg-type]
-        prepare(Path(inputs.folder / "files"), out, SIDE, workers=inputs.threads, decoding=settings)
+        source = Folder(inputs.folder / "files", settings.file_bytes)
+        prepare(source, out, SIDE, decoding=settings, workers=inputs.threads)
         yield from Pack.open(out).parts
 
     return run
