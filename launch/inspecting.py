@@ -93,7 +93,7 @@ def summary(found: Statistics) -> list[tuple[str, str]]:
 
 def _unusual(settings: Mapping[str, Setting]) -> list[tuple[str, Setting]]:
     """Settings that are not as they are by default."""
-    usual = flatten({"data": DataSettings().model_dump()}) | {DECODED_BY: ""}
+    usual = flatten({"data": DataSettings().model_dump()}) | {DECODED_BY: "", "split.by_folder": False}
     return [(key, value) for key, value in settings.items() if usual.get(key) != value]
 
 
