@@ -94,7 +94,9 @@ def _open_bundled(text: str, how: Opening) -> Source:
         return Arrays([Part(sheet.name, sheet.tiles(), np.array(sheet.labels))], list(sheet.categories))
 
     files = [folder / "sheet.json", folder / "sheet.png"]
-    return ArraySource(Path(text), how.name, files, read, "install gen-dist again")
+    source = ArraySource(Path(text), how.name, files, read, "install gen-dist again")
+    source.description = text
+    return source
 
 
 def _open_file(path: Path, how: Opening) -> Source:
