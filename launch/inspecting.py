@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gen_dist.config import DataSettings, flatten
+from gen_dist.data.bundled import BUNDLED, bundled_pack
 from gen_dist.data.contact_sheet import contact_sheet
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, Setting, printable
+from gen_dist.data.split_rule import SIDES
 from gen_dist.data.statistics import KINDS, Reason, Sides, Statistics, pack_statistics
 from gen_dist.errors import UserError
 from gen_dist.launch.packs import bar, one_line
@@ -22,8 +24,11 @@ MOST_CLASSES, MOST_REASONS = 20, 10
 
 def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> None:
     """Of a pack, or of what is first made into one, images of `size` pixels a side. Raises UserError."""
-    name = Path(source).resolve().name or source
+    name = _title(source)
     _check_picture(out)
+    if source.startswith(BUNDLED):
+        inspect_pack(Pack.open(bundled_pack(source.removeprefix(BUNDLED))), name, out, as_json)
+        return
     if os.path.lexists(Path(source) / META):
         inspect_pack(Pack.open(source), name, out, as_json)
         return
@@ -31,6 +36,14 @@ def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> N
 
     with temporary_pack(source, size) as pack:
         inspect_pack(pack, name, out, as_json)
+
+
+def _title(source: str) -> str:
+    """The last part of its path; of a side of a split the last two, as each split has sides of these names."""
+    if source.startswith(BUNDLED):
+        return source
+    path = Path(source).resolve()
+    return f"{path.parent.name} {path.name}" if path.name in SIDES else path.name or source
 
 
 def inspect_pack(pack: Pack, title: str, out: Path | None, as_json: bool) -> None:
@@ -80,7 +93,7 @@ def summary(found: Statistics) -> list[tuple[str, str]]:
 
 def _unusual(settings: Mapping[str, Setting]) -> list[tuple[str, Setting]]:
     """Settings that are not as they are by default."""
-    usual = flatten({"data": DataSettings().model_dump()}) | {DECODED_BY: ""}
+    usual = flatten({"data": DataSettings().model_dump()}) | {DECODED_BY: "", "split.by_folder": False}
     return [(key, value) for key, value in settings.items() if usual.get(key) != value]
 
 

@@ -60,8 +60,9 @@ class _Lines:
         rate = self._rate(done)
         if time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
             self._spoke = time.monotonic()
-            left = "" if total is None else f" of {total}, {(total - done) / max(rate, 1e-3):.0f} s left"
-            print(f"prepared {done}{left} ({rate:.0f}/s)", flush=True)
+            of = "" if total is None else f" of {total}"
+            left = "" if total is None or not rate else f", {(total - done) / rate:.0f} s left"
+            print(f"prepared {done}{of}{left} ({rate:.3g}/s)", flush=True)
 
 
 @contextmanager

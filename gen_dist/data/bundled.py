@@ -16,6 +16,7 @@ from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 
 SHEETS = Path(__file__).parent / "bundled"
+BUNDLED = "bundled:"  # before such a name, where a user gives a path
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,19 @@ class Sheet:
 
     @classmethod
     def read(cls, name: str) -> "Sheet":
+        """Raises UserError for an unknown name."""
+        known = sorted(file.parent.name for file in SHEETS.glob("*/sheet.json"))
+        if name not in known:
+            raise UserError(f"bundled pictures '{name}': unknown name; give one of: {', '.join(known)}")
         text = (SHEETS / name / "sheet.json").read_bytes()
         about = json.loads(text)
         fields = {field: about[field] for field in ("source", "tile", "columns", "pixels_sha256", "categories")}
         return cls(name=name, key=hashlib.sha256(text).hexdigest()[:12], **fields)
+
+    @property
+    def labels(self) -> list[int]:
+        """Of the pictures: positions among the categories."""
+        return [label for label, names in enumerate(self.categories.values()) for _ in names]
 
     def tiles(self) -> np.ndarray:
         """The pictures, uint8 (n, tile, tile, 3). Raises UserError if the installed file has changed."""
@@ -60,9 +70,6 @@ def bundled_pack(name: str) -> Path:
     a folder of its own and the first to finish names it. Raises UserError for an unknown name, a damaged file, and a
     cache that cannot be written.
     """
-    known = sorted(file.parent.name for file in SHEETS.glob("*/sheet.json"))
-    if name not in known:
-        raise UserError(f"bundled pictures '{name}': unknown name; give one of: {', '.join(known)}")
     sheet = Sheet.read(name)
     path = packs_cache() / f"{name}-{sheet.key}-v{VERSION}"
     if not path.exists():
@@ -76,10 +83,9 @@ def bundled_pack(name: str) -> Path:
 
 def _write(sheet: Sheet, path: Path) -> None:
     tiles = sheet.tiles()
-    labels = [label for label, names in enumerate(sheet.categories.values()) for _ in names]
     try:
         with PackWriter(path, tiles.shape[1:]) as writer:
-            for tile, label in zip(tiles, labels, strict=True):
+            for tile, label in zip(tiles, sheet.labels, strict=True):
                 writer.append(tile, label)
             counts = {"files": len(tiles), "images": len(tiles), "rejected": 0}
             writer.finish(About(sheet.source, counts, list(sheet.categories), []))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gen_dist.config import DataSettings
-from gen_dist.data.bundled import SHEETS, Sheet, bundled_pack
+from gen_dist.data.bundled import BUNDLED, Sheet, bundled_pack
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, VERSION, printable
@@ -19,7 +19,6 @@ from gen_dist.preparing.prepare import order_of, prepare
 from gen_dist.sources.opening import Opening, describe_known, is_known_name, open_source
 from gen_dist.sources.source import Source
 
-BUNDLED = "bundled:"
 SECONDS_BETWEEN_REPORTS = 10.0
 Report = Callable[[str], None]
 
@@ -68,10 +67,7 @@ def describe_data(data: DataSettings) -> str:
     """
     path, size = data.path, data.size
     if path.startswith(BUNDLED):
-        name = path.removeprefix(BUNDLED)
-        if not (SHEETS / name / "sheet.json").is_file():
-            bundled_pack(name)  # which knows how to refuse it
-        sheet = Sheet.read(name)
+        sheet = Sheet.read(path.removeprefix(BUNDLED))
         _check_shape(path, (sheet.tile, sheet.tile, 3), size)
         return f"{path}: {sum(map(len, sheet.categories.values()))} images of {size}×{size}"
     folder = Path(os.path.expanduser(path))

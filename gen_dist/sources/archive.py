@@ -32,6 +32,8 @@ class Reader(Protocol):
 
     def stamp(self, numbers: np.ndarray) -> str: ...
 
+    def tells_changes(self, numbers: np.ndarray) -> bool: ...
+
     def size(self, numbers: np.ndarray) -> np.ndarray: ...
 
     def load(self, numbers: np.ndarray, check: Callable[[bytes], None]) -> bytes: ...
@@ -97,7 +99,7 @@ class ArchiveSource:
     def __init__(
         self, path: Path, name: str, file: BinaryIO, open_reader: Callable[[], tuple[BinaryIO, Reader]]
     ) -> None:
-        self.description = printable(str(path))
+        self.description = printable(os.path.abspath(path))
         self._path, self._name, self._files, self._open_reader = path, name, [file], open_reader
         self._lock = threading.Lock()
         self._listed: tuple[Reader, Members] | None = None
@@ -122,12 +124,13 @@ class ArchiveSource:
 
     def items(self) -> Iterator[Item]:
         reader, members = self._look_through()
+        whole = "" if reader.tells_changes(members.numbers) else f" {self.stamp()[:16]}"
         for name, numbers in zip(members.names, members.numbers, strict=True):
             folder, _, _ = name.rpartition(b"/")
             top, slash, _ = name.partition(b"/")
             yield Item(
                 name=os.fsdecode(name),
-                stamp=reader.stamp(numbers),
+                stamp=reader.stamp(numbers) + whole,
                 load=partial(_load, reader, numbers, check_image),
                 class_name=os.fsdecode(top) if slash else None,
                 block=os.fsdecode(folder),

@@ -1,5 +1,6 @@
 """A known data set as a source: its files found or fetched, then opened as what they are."""
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -83,6 +84,8 @@ def _nested(limits: Limits, paths: list[Path], entry: Entry) -> Source:
     try:
         inner = Path(folder.name) / wanted
         inner.write_bytes(outer.read(member))
+        date = os.stat(path).st_mtime_ns
+        os.utime(inner, ns=(date, date))  # the same whenever it is written out
         source = open_archive(inner, limits.file_bytes, entry.title)
     except (OSError, RejectedError) as error:
         folder.cleanup()

@@ -1,4 +1,4 @@
-"""What a user names, opened as a source: a known name, a file or a folder, by what it holds."""
+"""What a user names, opened as a source: a known name, bundled pictures, a file or a folder, by what it holds."""
 
 import os
 from collections.abc import Callable
@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from gen_dist.config import DecodingSettings, PrepareSettings
+from gen_dist.data.bundled import BUNDLED, SHEETS, Sheet
 from gen_dist.data.pack_meta import printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
 from gen_dist.sources.archive import open_archive
+from gen_dist.sources.arrays import Arrays, ArraySource, Part
 from gen_dist.sources.catalogue import NAMES, find
 from gen_dist.sources.cifar_arrays import cifar_in_archive, open_cifar
 from gen_dist.sources.downloading import Progress
@@ -57,6 +61,8 @@ def open_source(text: str, how: Opening) -> Source:
     if how.downloaded is not None:
         names = ", ".join(NAMES)
         raise UserError(f"--from '{how.downloaded}': only for a known name, one of {names}; not for '{text}'")
+    if text.startswith(BUNDLED):
+        return _open_bundled(text, how)
     path = Path(os.path.expanduser(text))
     try:
         is_folder, exists = os.path.isdir(path), os.path.lexists(path)
@@ -78,6 +84,19 @@ def describe_known(text: str) -> str:
     lengths = [file.bytes for file in entry.files]
     size = "" if None in lengths else f", {sum(filter(None, lengths)) / 1e6:.0f} MB"
     return f"{entry.title}{size}, {entry.terms}"
+
+
+def _open_bundled(text: str, how: Opening) -> Source:
+    sheet = Sheet.read(text.removeprefix(BUNDLED))
+    folder = SHEETS / sheet.name
+
+    def read() -> Arrays:
+        return Arrays([Part(sheet.name, sheet.tiles(), np.array(sheet.labels))], list(sheet.categories))
+
+    files = [folder / "sheet.json", folder / "sheet.png"]
+    source = ArraySource(Path(text), how.name, files, read, "install gen-dist again")
+    source.description = text
+    return source
 
 
 def _open_file(path: Path, how: Opening) -> Source:

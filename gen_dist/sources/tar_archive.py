@@ -53,6 +53,10 @@ class TarReader:
         """Another text when a member's content may differ."""
         return f"{numbers[2]} {numbers[1]}"
 
+    def tells_changes(self, numbers: np.ndarray) -> bool:
+        """Whether `stamp` may be trusted, of all members: where they have one date, it was set, and says nothing."""
+        return bool(np.ptp(numbers[:, 2])) if len(numbers) else True
+
     def size(self, numbers: np.ndarray) -> np.ndarray:
         """Bytes of the members whose numbers are the rows of an array."""
         return numbers[..., 1]

@@ -104,7 +104,7 @@ def open_video(path: Path, every: int = 1, fps: float | None = None, limits: Lim
     frame shown at or after it; no frame comes twice, so more than the video has gives every frame once. Reads the file
     once to count its frames. Raises UserError for what is no video, for both `every` and `fps`, and without PyAV.
     """
-    return _open(str(path), [(str(path), Path(path).name)], False, every, fps, limits or Limits())
+    return _open(os.path.abspath(path), [(str(path), Path(path).name)], False, every, fps, limits or Limits())
 
 
 def open_videos(

@@ -1,6 +1,7 @@
 """Zips and tars give what the unpacked folder gives, and nothing that a hostile one wants."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -544,6 +545,21 @@ def test_items_are_stamped_by_their_content(tmp_path: Path) -> None:
         stamps += [item.stamp for item in source.items()]
         source.close()
     assert len(set(stamps)) == 3
+
+
+@pytest.mark.parametrize("dates", [(0, 0), (7, 7), (7, 8)])
+def test_a_tar_whose_members_have_one_date_is_read_again_as_a_whole(tmp_path: Path, dates: tuple[int, int]) -> None:
+    def stamps(contents: bytes, changed: int) -> list[str]:
+        members = [info(tarfile.REGTYPE, name=f"{i}.png", mtime=date, size=1) for i, date in enumerate(dates)]
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            for member, content in zip(members, contents, strict=True):
+                tar.addfile(member, io.BytesIO(bytes([content])))
+        os.utime(tmp_path / "a.tar", ns=(changed, changed))
+        with contextlib.closing(open_archive(tmp_path / "a.tar", 100)) as source:
+            return [item.stamp for item in source.items()]
+
+    assert stamps(b"ab", 1) == stamps(b"ab", 1)
+    assert (stamps(b"ab", 1) == stamps(b"ac", 2)) is (dates == (7, 8)), "dates that differ are believed"
 
 
 def test_an_empty_archive_has_no_items(tmp_path: Path) -> None:

@@ -52,6 +52,23 @@ def test_a_source(here: Path, capsys) -> None:
     assert sorted(os.listdir()) == ["photos", "sheet.PNG"]
 
 
+def test_bundled_pictures(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    inspect_source("bundled:emoji", None, 64, False)
+    printed = capsys.readouterr().out
+    assert "1,220, 32 x 32, colour" in printed, "as they are, whatever the size of sources"
+    assert printed.endswith("contact sheet: bundled-emoji-contact-sheet.png\n")
+    with pytest.raises(UserError, match="bundled pictures 'nonsense': unknown name; give one of: emoji"):
+        inspect_source("bundled:nonsense", None, 64, False)
+
+
+def test_a_side_of_a_split_is_called_after_the_split(here: Path, capsys) -> None:
+    (here / "cats").mkdir()
+    pack_of(here / "cats" / "train", noise(1))
+    inspect_source("cats/train", None, 64, False)
+    assert capsys.readouterr().out.endswith("contact sheet: cats-train-contact-sheet.png\n")
+
+
 def test_refused(here: Path) -> None:
     pack_of(here / "pack", noise(1))
     with pytest.raises(UserError, match=r"--out sheet\.jpg: must end in \.png"):

@@ -179,6 +179,28 @@ def test_parts_of_a_split_pack_are_those_of_a_whole_one():
         same(consume(one, range(6), range(4)), consume(other, range(6), range(4)))
 
 
+@pytest.mark.parametrize("kept", ["pixels", "jpeg"])
+def test_a_pack_of_forty_files_trains_like_one_of_one(tmp_path, kept):
+    files = [encoded(20 + i, 24, seed=i) for i in range(80)]
+    images = np.random.default_rng(1).integers(0, 256, (80, 16, 16, 3), dtype=np.uint8)
+    packs = []
+    for name, part_bytes in (("one", 1 << 30), ("many", 2 * images[0].nbytes if kept == "pixels" else 1)):
+        with PackWriter(tmp_path / name, (16, 16, 3), part_bytes, kept=kept) as writer:
+            for i, (image, data) in enumerate(zip(images, files, strict=True)):
+                writer.append(image if kept == "pixels" else data, label=i % 3, size=(20 + i, 24))
+            writer.finish(About("made by a test", {}, ["a", "b", "c"]))
+        packs.append(Pack.open(tmp_path / name))
+    one, many = packs
+    assert (len(one.parts), len(many.parts)) == (1, 40 if kept == "pixels" else 80)
+    assert one.content_hash == many.content_hash, "a run goes on with either"
+    assert many.verify() == []
+    some = np.array([79, 0, 41, 40, 39, 40])
+    np.testing.assert_array_equal(one.read(some), many.read(some))
+    for augment in (FLIPS, PARTS):
+        with loading(one, augment=augment) as first, loading(many, augment=augment, threads=2) as second:
+            same(consume(first, range(8), range(4)), consume(second, range(8), range(4)))
+
+
 def test_jpegs_without_changes_are_what_the_pack_shows(packs):
     pack = Pack.open(packs["jpeg"])
     with loading(pack, augment=NO_FLIPS, pixel_range=(0.0, 255.0)) as loader:

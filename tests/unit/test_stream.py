@@ -1,5 +1,7 @@
 """Every sample once a pass, and the arithmetic of batches."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,6 +43,19 @@ def test_far_positions():
     assert found.max() < n
     assert [int(stream.indices(far[i : i + 1])[0]) for i in range(4)] == found.tolist()
     assert stream.indices(np.empty(0, np.int64)).shape == (0,)
+
+
+@pytest.mark.parametrize("n", [1000, 10**11])
+def test_the_order_of_any_number_of_images_takes_no_memory(n):
+    stream, places = Stream(5, n), np.arange(n // 2, n // 2 + 500)
+    stream.indices(places)  # compiles
+    tracemalloc.start()
+    found = stream.indices(places)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(set(found.tolist())) == 500
+    assert 0.4 < found.mean() / n < 0.6, "from all of the images"
+    assert found.nbytes <= most < 40 * found.nbytes, "a few arrays as long as what was asked for"
 
 
 def test_senseless_streams_and_positions_are_refused():
