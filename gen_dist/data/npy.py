@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 
 MAGIC = b"\x93NUMPY\x01\x00"
+_BUFFER = 1 << 18
 HEADER_BYTES = 128  # of the files we write: any count fits, and the data stay aligned
 
 
@@ -48,10 +49,10 @@ class NpyStream:
     ) -> None:
         self.path, self.dtype, self.item_shape, self.count = path, dtype, item_shape, kept or 0
         if kept is None:
-            self._file = open(path, "w+b")  # noqa: SIM115 - closed by close or discard
+            self._file = open(path, "w+b", _BUFFER)  # noqa: SIM115 - closed by close or discard
             self._file.write(bytes(HEADER_BYTES))
             return
-        self._file = open(path, "r+b")  # noqa: SIM115
+        self._file = open(path, "r+b", _BUFFER)  # noqa: SIM115
         end = HEADER_BYTES + kept * np.dtype(dtype).itemsize * math.prod(item_shape)
         if os.fstat(self._file.fileno()).st_size < end:
             self._file.close()

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from gen_dist.data.pack_meta import META, VERSION, Meta, Part, Rejected, Setting
 
 PART_BYTES = 1 << 30  # a part that one can still copy, check and open anywhere
 LABELS, CHECKSUMS, OFFSETS, SIZES = "labels.npy", "checksums.npy", "offsets.npy", "sizes.npy"
-_CHECKSUM, _INT64, _SIZE = struct.Struct("<I"), struct.Struct("<q"), struct.Struct("<ii")  # as the arrays hold them
 _BLOCK = 1 << 20
 
 
@@ -90,25 +88,33 @@ class PackFiles:
         return self.kept == "jpeg"
 
     def append(self, image: np.ndarray | bytes, label: int | None = None, size: tuple[int, int] = (0, 0)) -> None:
-        """Adds an image: uint8 (H, W, C); or for kept "jpeg" a file's bytes and its `size`, width and height.
+        """Adds one image, as `extend` does."""
+        self.extend([image], [label], [size])
 
-        `label`: an index into the class names. Raises ValueError for another type or shape.
+    def extend(
+        self,
+        images: Sequence[np.ndarray] | Sequence[bytes] | Sequence[np.ndarray | bytes],
+        labels: Sequence[int | None],
+        sizes: Sequence[tuple[int, int]],
+    ) -> None:
+        """Adds images: uint8 (H, W, C); or for kept "jpeg" the bytes of files and their `sizes`, width and height.
+
+        `labels`: indices into the class names. Raises ValueError for other types, shapes or numbers of them.
         """
-        data = self._checked(image)
-        if self._part is None:
-            self._part = self._open_part(None)
-        self._part.append(data, len(data) if self._is_jpeg else 1)
-        self._checksums.append(_CHECKSUM.pack(zlib.crc32(data)))
-        self._labels.append(_INT64.pack(-1 if label is None else label))
+        stored = [self._checked(image) for image in images]
+        if not len(stored) == len(labels) == len(sizes):
+            raise ValueError(f"{len(stored)} images, {len(labels)} labels, {len(sizes)} sizes")
+        self._checksums.append(np.array([*map(zlib.crc32, stored)], "<u4").tobytes(), len(stored))
+        self._labels.append(np.array([-1 if one is None else one for one in labels], "<i8").tobytes(), len(stored))
         if self._offsets is not None and self._sizes is not None:
-            self._offsets.append(_INT64.pack(self._total_bytes()))
-            self._sizes.append(_SIZE.pack(*size))
-        self._digest.update(data)
-        self._unlabelled += label is None
-        self.images += 1
-        self._part_images += 1
-        if self._is_full():
-            self._end_part()
+            ends = self._total_bytes() + np.cumsum([*map(len, stored)], dtype=np.int64)
+            self._offsets.append(ends.astype("<i8").tobytes(), len(stored))
+            self._sizes.append(np.array(sizes, "<i4").tobytes(), len(stored))
+        self._unlabelled += sum(one is None for one in labels)
+        while stored:
+            count = self._fitting(stored)
+            self._write(stored[:count])
+            stored = stored[count:]
 
     def note(self, entry: Entry) -> None:
         """What became of an item, in the order of the items."""
@@ -187,13 +193,31 @@ class PackFiles:
             raise ValueError(f"image is {_describe(image)}, the pack holds uint8 {self.shape}")
         return np.ascontiguousarray(image).data.cast("B")
 
-    def _is_full(self) -> bool:
-        """Of pixels a part takes as many images as fit (at least one); of JPEGs, those that begin within it."""
-        assert self._part is not None
+    def _fitting(self, stored: Sequence[bytes | memoryview]) -> int:
+        """How many of these, at least one, still go into the part under way.
+
+        Of pixels a part takes as many images as fit (at least one); of JPEGs, those that begin within it.
+        """
         if self._is_jpeg:
-            return self._part.count >= self.part_bytes
+            begin = np.cumsum([0, *map(len, stored[:-1])]) + (self._part.count if self._part else 0)
+            return int(np.searchsorted(begin, self.part_bytes, "left"))
+        return min(len(stored), self._images_per_part - self._part_images)
+
+    def _write(self, stored: Sequence[bytes | memoryview]) -> None:
+        if self._part is None:
+            self._part = self._open_part(None)
+        data = b"".join(stored)
+        self._part.append(data, len(data) if self._is_jpeg else len(stored))
+        self._digest.update(data)
+        self.images += len(stored)
+        self._part_images += len(stored)
+        if self._part.count >= (self.part_bytes if self._is_jpeg else self._images_per_part):
+            self._end_part()
+
+    @property
+    def _images_per_part(self) -> int:
         height, width, channels = self.shape
-        return self._part.count >= max(1, self.part_bytes // (height * width * channels))
+        return max(1, self.part_bytes // (height * width * channels))
 
     def _part_file(self, number: int) -> str:
         return f"{'jpegs' if self._is_jpeg else 'images'}-{number:05d}.npy"
@@ -219,8 +243,7 @@ class PackFiles:
         return offsets, NpyStream(self.folder / SIZES, np.int32, (2,), count)
 
     def _total_bytes(self) -> int:
-        assert self._part is not None
-        return self._part.count + sum(part.bytes for part in self._parts)
+        return (self._part.count if self._part else 0) + sum(part.bytes for part in self._parts)
 
     def _read_again(self) -> None:
         """The hash of what is there: its state cannot be kept anywhere."""

@@ -1,12 +1,12 @@
 """Images that are equal to an earlier one, or nearly: found one by one, in the order of the images."""
 
-import hashlib
 from array import array
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from gen_dist.kernels.digest import DIGEST_BYTES, digests
 from gen_dist.kernels.near import (
     BANDS,
     BUCKETS,
@@ -23,7 +23,7 @@ from gen_dist.kernels.perceptual import THUMBNAIL, perceptual_hashes
 
 Kind = Literal["exact", "near"]
 
-_DIGEST, _HASH = 16, 8
+_DIGEST, _HASH = DIGEST_BYTES, 8
 _FIRST_ROOM, _GROWTH = 1024, 1.25  # rows; memory is copied when it is full, and at most a fifth of it is free
 _DROPPED = {"near": NEAR, "exact": EXACT, "none": EXACT + 1}
 _FREE = 1.4  # places of the table of digests for a row
@@ -45,13 +45,14 @@ def fingerprint_length(kind: Kind) -> int:
 def fingerprints(images: np.ndarray, kind: Kind) -> np.ndarray:
     """What `Duplicates` needs to know of images (uint8, n x H x W x 1 or 3): uint8, n x `fingerprint_length(kind)`.
 
-    The same on every machine and for any grouping of the images; may be called from any thread. The digest is
-    BLAKE2b's, of 128 bits. Raises ValueError for other arrays.
+    The same on every machine and for any grouping of the images; may be called from any thread. Raises ValueError for
+    other arrays.
     """
     images = np.ascontiguousarray(images)
     found = np.empty((len(images), fingerprint_length(kind)), np.uint8)
-    for row, image in zip(found, images, strict=True):
-        row[:_DIGEST] = np.frombuffer(hashlib.blake2b(image.data, digest_size=_DIGEST).digest(), np.uint8)
+    equal = np.empty((len(images), _DIGEST), np.uint8)
+    digests(equal, images.reshape(len(images), -1))
+    found[:, :_DIGEST] = equal
     if kind == "near":
         hashes, thumbnails = np.empty(len(images), np.uint64), np.empty((len(images), THUMBNAIL), np.uint8)
         perceptual_hashes(hashes, thumbnails, images)

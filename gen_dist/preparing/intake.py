@@ -90,12 +90,17 @@ class Intake:
     def take(self, pieces: Sequence[Piece]) -> None:
         """In their order; how they are cut into sequences does not matter. Raises OSError if it cannot be written."""
         likenesses = iter(self._likenesses([piece for piece in pieces if isinstance(piece.outcome, Decoded)]))
+        coming = {side: _Coming() for side in self.files}
         for piece in pieces:
             self.tally.items += 1
             if isinstance(piece.outcome, str):
                 self._reject(piece.item, piece.outcome)
             else:
-                self._keep(piece, piece.outcome, list(islice(likenesses, len(piece.outcome.images))))
+                self._keep(piece, piece.outcome, list(islice(likenesses, len(piece.outcome.images))), coming)
+        for side, some in coming.items():
+            if some.images:
+                self.files[side].extend(some.images, some.labels, some.sizes)
+                self.tally.images[side] = self.tally.images.get(side, 0) + len(some.images)
 
     def _likenesses(self, pieces: Sequence[Piece]) -> list[str]:
         """Of each image "", or the reason for which it is left out."""
@@ -115,16 +120,24 @@ class Intake:
         self.tally.rejected += 1
         self.files[self._first].note(Entry(item.name, item.stamp, images=0, reason=reason, block=item.block))
 
-    def _keep(self, piece: Piece, outcome: Decoded, reasons: Sequence[str]) -> None:
+    def _keep(self, piece: Piece, outcome: Decoded, reasons: Sequence[str], coming: Mapping[str, "_Coming"]) -> None:
         item, side, count = piece.item, self._side(piece), reasons.count("")
         if count:
             label = self.classes.label(item.class_name)
             images = outcome.images if outcome.jpegs is None else outcome.jpegs
-            for image, reason in zip(images, reasons, strict=True):
-                if not reason:
-                    self.files[side].append(image, label, (outcome.width, outcome.height))
-            self.tally.images[side] = self.tally.images.get(side, 0) + count
+            coming[side].images += [image for image, reason in zip(images, reasons, strict=True) if not reason]
+            coming[side].labels += [label] * count
+            coming[side].sizes += [(outcome.width, outcome.height)] * count
         dropped, reason = len(reasons) - count, "" if count else reasons[0]
         self.files[side].note(
             Entry(item.name, item.stamp, count, outcome.width, outcome.height, dropped, reason, item.block)
         )
+
+
+@dataclass
+class _Coming:
+    """Images that go to a side, written together."""
+
+    images: list[np.ndarray | bytes] = field(default_factory=list)
+    labels: list[int | None] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)

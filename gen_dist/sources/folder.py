@@ -9,6 +9,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from gen_dist.data.pack_meta import FIRST_PARTS, META, is_pack, printable
 from gen_dist.errors import UserError
 from gen_dist.sources.signature import SIGNATURE_BYTES, check_image
@@ -47,43 +49,44 @@ class Folder:
     def total(self) -> int:
         return len(self.files)
 
-    @functools.cached_property
+    @property
     def total_bytes(self) -> int:
         """Of all files that can be looked at."""
-        total = 0
-        for name in self.files:
-            with contextlib.suppress(OSError):
-                total += os.stat(self.folder / name).st_size
-        return total
+        return int(self._facts[:, 0].sum())
 
     def stamp(self) -> str:
         """Changes with the name, length and date of every file."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self._facts.tobytes())
         for name in self.files:
-            digest.update(os.fsencode(name) + b"\0" + self._stamp(name).encode() + b"\0")
+            digest.update(os.fsencode(name) + b"\0")
         return digest.hexdigest()
 
     def items(self) -> Iterator[Item]:
-        for name in self.files:
+        for name, (size, changed, readable) in zip(self.files, self._facts.tolist(), strict=True):
             block = os.path.dirname(name)
             class_name = name.split("/", 1)[0] if block else None
-            load = functools.partial(read_image_file, os.path.join(self.folder, name), self.most_bytes)
-            yield Item(name, self._stamp(name), load, class_name, block)
+            load = functools.partial(read_image_file, f"{self.folder}/{name}", self.most_bytes)
+            yield Item(name, f"{size} {changed}{'' if readable else UNREADABLE}", load, class_name, block)
+
+    @functools.cached_property
+    def _facts(self) -> np.ndarray:
+        """int64, n x 3: length, date in nanoseconds, whether it can be read, which may change without another date.
+
+        Looked at once, before anything is read: what changes meanwhile is then seen the next time.
+        """
+        facts = np.zeros((len(self.files), 3), np.int64)
+        for row, name in enumerate(self.files):
+            path = f"{self.folder}/{name}"
+            with contextlib.suppress(OSError):
+                about = os.stat(path)
+                facts[row] = about.st_size, about.st_mtime_ns, os.access(path, os.R_OK)
+        return facts
 
     def blocks(self) -> Mapping[str, int]:
         return Counter(os.path.dirname(name) for name in self.files)
 
     def close(self) -> None:
         """Nothing stays open."""
-
-    def _stamp(self, name: str) -> str:
-        """Its length and date. Whether it can be read counts too: that may change without another date."""
-        path = os.path.join(self.folder, name)
-        try:
-            about = os.stat(path)
-        except OSError:
-            return UNREADABLE
-        return f"{about.st_size} {about.st_mtime_ns}{'' if os.access(path, os.R_OK) else UNREADABLE}"
 
 
 def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:

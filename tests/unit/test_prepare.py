@@ -219,7 +219,7 @@ def test_nothing_is_left_after_an_error(source: Path, monkeypatch: pytest.Monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(PackFiles, "append", full)
+    monkeypatch.setattr(PackFiles, "extend", full)
     before = set(threading.enumerate())  # another test may have left one, which may end meanwhile
     with pytest.raises(UserError, match=r"pack': cannot write it: No space left on device; give a folder with room"):
         run(source, workers=2)
