@@ -97,7 +97,7 @@ class ArchiveSource:
     def __init__(
         self, path: Path, name: str, file: BinaryIO, open_reader: Callable[[], tuple[BinaryIO, Reader]]
     ) -> None:
-        self.description = printable(str(path))
+        self.description = printable(os.path.abspath(path))
         self._path, self._name, self._files, self._open_reader = path, name, [file], open_reader
         self._lock = threading.Lock()
         self._listed: tuple[Reader, Members] | None = None

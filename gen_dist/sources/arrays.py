@@ -87,7 +87,7 @@ class ArraySource:
     consecutive = False
 
     def __init__(self, path: Path, name: str, files: Sequence[Path], read: Callable[[], Arrays], remedy: str) -> None:
-        self.description = printable(str(path))
+        self.description = printable(os.path.abspath(path))
         self._path, self._name, self._read, self._remedy = path, name, read, remedy
         self._lock = threading.Lock()
         self._arrays: Arrays | None = None

@@ -104,7 +104,7 @@ def open_video(path: Path, every: int = 1, fps: float | None = None, limits: Lim
     frame shown at or after it; no frame comes twice, so more than the video has gives every frame once. Reads the file
     once to count its frames. Raises UserError for what is no video, for both `every` and `fps`, and without PyAV.
     """
-    return _open(str(path), [(str(path), Path(path).name)], False, every, fps, limits or Limits())
+    return _open(os.path.abspath(path), [(str(path), Path(path).name)], False, every, fps, limits or Limits())
 
 
 def open_videos(
@@ -117,7 +117,7 @@ def open_videos(
     """
     named = [(str(path), os.path.relpath(path, root).replace(os.sep, "/")) for path in paths]
     named.sort(key=lambda one: os.fsencode(one[1]))
-    return _open(str(root), named, True, every, fps, limits or Limits())
+    return _open(os.path.abspath(root), named, True, every, fps, limits or Limits())
 
 
 def choose(counted: Counted, every: int, fps: float | None) -> np.ndarray:
