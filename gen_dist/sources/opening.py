@@ -99,7 +99,11 @@ def _open_file(path: Path, how: Opening) -> Source:
 
 def _open_archive(path: Path, how: Opening) -> Source:
     archive = open_archive(path, how.limits.file_bytes, how.name)
-    cifar = cifar_in_archive(archive, path, how.name)
+    try:
+        cifar = cifar_in_archive(archive, path, how.name)
+    except UserError:
+        archive.close()
+        raise
     return archive if cifar is None else cifar
 
 
