@@ -10,10 +10,12 @@ import PIL
 import pytest
 from PIL import Image
 
+from gen_dist.config import DecodingSettings
 from gen_dist.preparing.decoding import READ_BY_KERNELS, Decoder
 from gen_dist.preparing.outcome import Decoded
+from gen_dist.preparing.prepare import prepare
 from gen_dist.preparing.recipe import Recipe
-from gen_dist.sources.folder import list_folder, read_image_file
+from gen_dist.sources.folder import Folder, read_image_file
 from gen_dist.sources.source import RejectedError
 from tests import nasty
 
@@ -79,6 +81,7 @@ def test_all_frames_and_kept_files(decoder):
 PEAKS = """
 import json, sys
 from pathlib import Path
+from gen_dist.config import DecodingSettings
 from gen_dist.preparing.decoding import Decoder
 from gen_dist.preparing.recipe import Recipe
 from tests import nasty
@@ -117,15 +120,41 @@ def test_bombs_take_no_memory(name, decoder):
     assert max(added) < MOST_BYTES
 
 
+@pytest.mark.parametrize("decoder", FORMATS)
+def test_a_folder_of_them_is_prepared(tmp_path, decoder):
+    """All at once, as a person meets them: the pack holds what is good, and says of the rest why not."""
+    (tmp_path / "source").mkdir()
+    cases = {f"{number:03} {name.replace('/', '-')}": make() for number, (name, make) in enumerate(nasty.CASES.items())}
+    for name, case in cases.items():
+        (tmp_path / "source" / name).write_bytes(case.data)
+    settings = DecodingSettings(decoder=decoder)
+    done = prepare(Folder(tmp_path / "source", settings.file_bytes), tmp_path / "pack", SIZE, decoding=settings)
+    reasons = {one.name: one.reason for one in done.packs[""].meta.rejected}
+    number = 0
+    for entry in done.packs[""].entries():
+        case = cases[entry.name]
+        if not entry.images:
+            expected = (case.by_kernels or case.reason) if decoder == "kernels" else case.reason
+            assert expected, entry.name
+            assert expected in reasons[entry.name]
+            continue
+        assert case.image is not None, f"{entry.name}: accepted"
+        away = np.abs(done.packs[""].read([number])[0] - square(case.image))
+        assert away.max() <= (max(case.tolerance, ROUNDING) if decoder == "kernels" else 0), entry.name
+        number += 1
+    assert number == done.images > 60
+    assert len(reasons) == len(cases) - number > 40
+
+
 def test_odd_files(tmp_path):
     odd = nasty.put_odd_files(tmp_path / "source")
-    listing = list_folder(tmp_path / "source")
-    assert set(listing.files) == set(odd)
-    assert listing.rejected == [(os.path.join("inner", "back"), "a link to a folder that was read already")]
+    folder = Folder(tmp_path / "source", 400 << 20)
+    assert set(folder.files) == set(odd)
+    assert folder.rejected == [(os.path.join("inner", "back"), "a link to a folder that was read already")]
     with Decoder(Recipe(SIZE), ()) as decoder:
-        for name in listing.files:
+        for name in folder.files:
             try:
-                content = read_image_file(listing.folder / name, 400 << 20)
+                content = read_image_file(folder.folder / name, 400 << 20)
             except RejectedError as error:
                 content = str(error)
             [outcome] = decoder.decode([content])
