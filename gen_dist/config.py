@@ -81,7 +81,7 @@ class PrepareSettings(Settings):
     background: str = Field(
         "white",
         pattern=r"^(white|black|gray|[0-9]{1,3},[0-9]{1,3},[0-9]{1,3})$",
-        description="what lies behind transparent pixels and beside padded images: white | black | gray | R,G,B",
+        description="white | black | gray | R,G,B, behind transparent pixels and beside padded images",
     )
     frames: Literal["first", "all"] = Field("first", description="of an animated GIF, PNG or WebP")
     drop_duplicates: Literal["none", "exact", "near"] = Field(

@@ -135,6 +135,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"{key}.{chooser} '{tag}': must be one of {first['ctx']['expected_tags']}"
     if first["type"] in ("missing", "union_tag_not_found"):
         return f"key '{key}': missing; every configuration needs it"
+    if first["type"] == "string_pattern_mismatch":
+        return f"{key} {first['input']!r}: must be {fields_of(key)[0].description}"  # a pattern is not for people
     message = first["msg"].replace("Input should be", "must be")
     return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
 
@@ -162,13 +164,17 @@ def chosen(field: FieldInfo, part: Any) -> list[type[BaseModel]]:
 
 def kinds_of(key: str) -> list[Any]:
     """The types that the setting `key` may have, in any family that has it."""
+    return [kind for field in fields_of(key) for kind in kinds_in(field)]
+
+
+def fields_of(key: str) -> list[FieldInfo]:
+    """The setting `key`, in every family that has it."""
     groups: list[type[BaseModel]] = [RunConfig]
-    kinds: list[Any] = []
+    fields: list[FieldInfo] = []
     for part in key.split("."):
         fields = [group.model_fields[part] for group in groups if part in group.model_fields]
-        kinds = [kind for field in fields for kind in kinds_in(field)]
         groups = [group for field in fields for group in chosen(field, None)]
-    return kinds
+    return fields
 
 
 def kinds_in(field: FieldInfo) -> tuple[Any, ...]:

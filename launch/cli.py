@@ -20,7 +20,8 @@ from gen_dist.launch.commands import (
     version,
     warm_up,
 )
-from gen_dist.launch.signals import Interrupted
+from gen_dist.launch.one_line import one_line
+from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
 
 # typer has used its own copy of click since 0.26: take the class from where it is used.
@@ -41,24 +42,31 @@ for command in (train, status, stop, diff, prepare, inspect, verify, merge, spli
 def main() -> None:
     """Run a command; bad input is one line and exit code 2, a failed run one message and exit code 1."""
     try:
-        code = app(standalone_mode=False)
-    except UserError as error:
-        print(f"gen-dist: {error}", file=sys.stderr)
-        code = 2
-    except RunError as error:
-        print(f"gen-dist: {error}", file=sys.stderr)
-        code = 1
-    except UsageError as error:
-        print(f"gen-dist: {error.format_message()} Try --help.", file=sys.stderr)
-        code = 2
+        with stop_on_signals(graceful=False):
+            code = run()
     except Interrupted as error:
         code = error.exit_code
+    sys.exit(code)
+
+
+def run() -> int:
+    """The exit code of the command. Raises Interrupted."""
+    try:
+        return app(standalone_mode=False) or 0
+    except UserError as error:
+        print(f"gen-dist: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"gen-dist: {error}", file=sys.stderr)
+        return 1
+    except UsageError as error:
+        print(f"gen-dist: {one_line(error.format_message())} Try --help.", file=sys.stderr)
+        return 2
     except (typer.Abort, KeyboardInterrupt):
-        code = 130
+        return 130
     except BrokenPipeError:  # the reader of our output went away, as in `gen-dist configs | head -1`
         sys.stderr.close()
-        code = 0
-    sys.exit(code or 0)
+        return 0
 
 
 if __name__ == "__main__":

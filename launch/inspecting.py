@@ -1,7 +1,6 @@
 """`gen-dist inspect`: a summary of a pack or a source, and a contact sheet."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,11 +10,12 @@ from gen_dist.config import DataSettings, flatten
 from gen_dist.data.bundled import BUNDLED, bundled_pack
 from gen_dist.data.contact_sheet import contact_sheet
 from gen_dist.data.pack import Pack
-from gen_dist.data.pack_meta import META, Setting, printable
+from gen_dist.data.pack_meta import Setting, is_pack, printable
 from gen_dist.data.split_rule import SIDES
 from gen_dist.data.statistics import KINDS, Reason, Sides, Statistics, pack_statistics
 from gen_dist.errors import UserError
-from gen_dist.launch.packs import bar, one_line
+from gen_dist.launch.one_line import one_line
+from gen_dist.launch.packs import bar
 from gen_dist.preparing.making import DECODED_BY
 from gen_dist.record.pictures import save_png
 
@@ -29,7 +29,7 @@ def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> N
     if source.startswith(BUNDLED):
         inspect_pack(Pack.open(bundled_pack(source.removeprefix(BUNDLED))), name, out, as_json)
         return
-    if os.path.lexists(Path(source) / META):
+    if is_pack(Path(source)):
         inspect_pack(Pack.open(source), name, out, as_json)
         return
     from gen_dist.preparing.temporary import temporary_pack

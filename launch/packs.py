@@ -7,10 +7,10 @@ from pathlib import Path
 from gen_dist.data.merging import Drop, merge_packs
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_items import entries_with_images, label_of
-from gen_dist.data.pack_meta import printable
 from gen_dist.data.split_rule import SIDES
 from gen_dist.data.splitting import split_pack
 from gen_dist.errors import UserError
+from gen_dist.launch.one_line import one_line
 
 MOST_SHOWN = 20
 DROPS: dict[str, Drop] = {"none": "none", "exact": "exact", "near": "near"}
@@ -57,11 +57,6 @@ def split_into(path: Path, out: Path, at: float, by_folder: bool) -> None:
             f"{split.by_time} of {total} images are frames of videos: the last stretches of each are held out, "
             "because neighbouring frames are too much alike"
         )
-
-
-def one_line(text: str) -> str:
-    """For a terminal: what is not printable, such as the line ends in a name, is shown as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in printable(text))
 
 
 @contextmanager

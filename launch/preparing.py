@@ -1,5 +1,7 @@
 """`gen-dist prepare` as a person sees it: a bar, then what became of every item."""
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,11 +15,15 @@ from rich.text import Text
 from gen_dist.config import DataSettings
 from gen_dist.data.pack_meta import META
 from gen_dist.errors import UserError
+from gen_dist.launch.one_line import one_line
 from gen_dist.launch.showing_progress import downloads_shown, progress_shown
+from gen_dist.launch.signals import Interrupted
 from gen_dist.preparing.decoding import Decoder
 from gen_dist.preparing.making import MakeDecoder
-from gen_dist.preparing.prepare import Prepared, prepare
+from gen_dist.preparing.prepare import Prepared, check_place, prepare
+from gen_dist.preparing.recipe import recipe_of
 from gen_dist.preparing.sides import Split
+from gen_dist.preparing.work_folder import work_folder_of
 from gen_dist.presets import load_config
 from gen_dist.sources.opening import Opening, open_source
 
@@ -52,7 +58,7 @@ def data_settings(wish: Wish) -> DataSettings:
 
 
 def prepare_with_progress(wish: Wish) -> None:
-    """Raises UserError for bad input."""
+    """Raises UserError for bad input; for what can be known, before anything is downloaded or read."""
     data = data_settings(wish)
     if wish.workers is not None and not 1 <= wish.workers <= MOST_WORKERS:
         raise UserError(f"--workers {wish.workers}: must be 1 to {MOST_WORKERS}")
@@ -60,12 +66,23 @@ def prepare_with_progress(wish: Wish) -> None:
         raise UserError(f"--split {wish.split}: must be between 0 and 1, such as 0.9 for 90 % to train on")
     if wish.by_folder and wish.split is None:
         raise UserError("--by-folder: says how to split; give --split too, such as --split 0.9")
+    recipe_of(wish.size, data.prepare, data.decoding)
     split = None if wish.split is None else Split(wish.split, wish.by_folder)
+    check_place(wish.out, split)
+    try:
+        _describe(_prepare(wish, data, split))
+    except Interrupted:
+        kept = " what is done is kept;" if os.path.lexists(work_folder_of(wish.out)) else ""
+        print(f"gen-dist: interrupted;{kept} give the same command again to go on", file=sys.stderr)
+        raise
+
+
+def _prepare(wish: Wish, data: DataSettings, split: Split | None) -> Prepared:
     with downloads_shown() as downloads:
-        how = Opening(data.prepare, data.decoding, downloaded=wish.downloaded, report=print, progress=downloads)
+        how = Opening(data.prepare, data.decoding, downloaded=wish.downloaded, report=_say, progress=downloads)
         source = open_source(wish.source, how)
     with closing(source), _decoders(wish) as (make_decoder, workers), progress_shown() as progress:
-        done = prepare(
+        return prepare(
             source,
             wish.out,
             wish.size,
@@ -76,7 +93,10 @@ def prepare_with_progress(wish: Wish) -> None:
             make_decoder=make_decoder,
             progress=progress,
         )
-    _describe(done)
+
+
+def _say(text: str) -> None:
+    print(one_line(text))
 
 
 @contextmanager
@@ -94,33 +114,33 @@ def _describe(done: Prepared) -> None:
     """What there is now, and what became of every item that gave no image."""
     first = next(iter(done.packs.values())).meta
     if done.unchanged:
-        print(f"{done.path}: nothing to do: {done.images} images, made from the same source with the same settings")
+        _say(f"{done.path}: nothing to do: {done.images} images, made from the same source with the same settings")
         return
     height, width, _ = first.shape
     rate = first.counts["files"] / max(done.seconds, 1e-9)
     what = f"{done.images} images of {width}x{height} in {done.seconds:.1f} s ({rate:.0f} items/s)"
-    print(f"{done.path}: {what}")
+    _say(f"{done.path}: {what}")
     if done.resumed:
-        print(f"went on after the {done.resumed} items of an interrupted try")
+        _say(f"went on after the {done.resumed} items of an interrupted try")
     if (known := first.counts["files"] - done.resumed - done.read) > 0:
-        print(f"read {done.read} items; the other {known} were in the pack already")
+        _say(f"read {done.read} items; the other {known} were in the pack already")
     for side, pack in done.packs.items():
         if side:
-            print(f"{done.path / side}: {len(pack)} images")
+            _say(f"{done.path / side}: {len(pack)} images")
     if first.class_names:
-        print(f"classes: {len(first.class_names)}")
+        _say(f"classes: {len(first.class_names)}")
     for kind in ("exact", "near"):
         if count := first.counts[f"{kind}_duplicates"]:
             dropped = str(first.settings["data.prepare.drop_duplicates"])
             fate = "left out" if dropped in (kind, "near") else f"kept; --drop-duplicates {kind} leaves them out"
-            print(f"{kind} duplicates: {count} ({fate})")
+            _say(f"{kind} duplicates: {count} ({fate})")
     _print_rejected([(one.name, one.reason) for one in first.rejected], next(iter(done.packs.values())).path / META)
 
 
 def _print_rejected(rejected: list[tuple[str, str]], listed: Path) -> None:
     if not rejected:
         return
-    print(f"rejected: {len(rejected)} (all are listed in {listed})")
+    _say(f"rejected: {len(rejected)} (all are listed in {listed})")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("files", justify="right")
     table.add_column("reason", overflow="fold")
@@ -130,7 +150,7 @@ def _print_rejected(rejected: list[tuple[str, str]], listed: Path) -> None:
         first[reason] = name
     reasons = Counter(reason for _, reason in rejected)
     for reason, count in reasons.most_common(MOST_SHOWN):
-        table.add_row(str(count), Text(reason), Text(first[reason]))
+        table.add_row(str(count), Text(one_line(reason)), Text(one_line(first[reason])))
     Console(soft_wrap=not Console().is_terminal).print(table)
     if len(reasons) > MOST_SHOWN:
         print(f"and {len(reasons) - MOST_SHOWN} other reasons")

@@ -44,9 +44,12 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_on_signals(graceful: bool = True) -> Iterator[StopRequest]:
+    """While this lasts, those signals go to the request. A SIGHUP that `nohup` has us ignore stays ignored."""
     request = StopRequest(graceful)
     before = {number: signal.getsignal(number) for number in HANDLED}
-    for number in HANDLED:
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
         signal.signal(number, request.on_signal)
     try:
         yield request

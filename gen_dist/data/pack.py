@@ -163,9 +163,13 @@ class Pack:
         if not bad and not intact:
             files = [OFFSETS, SIZES] * (self.offsets is not None) + [LABELS] * (self.labels is not None)
             raise damaged(self.path, " or ".join(files) or META, "the content hash does not match")
-        with open(self.path / INDEX, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != self.meta.index_hash:
-                raise damaged(self.path, INDEX, f"does not match its hash in {META}")
+        try:
+            with open(self.path / INDEX, "rb") as file:
+                index_hash = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise damaged(self.path, INDEX, f"cannot read it: {error.strerror}") from error
+        if index_hash != self.meta.index_hash:
+            raise damaged(self.path, INDEX, f"does not match its hash in {META}")
         return bad
 
     def _blocks(self) -> Iterator[tuple[memoryview, list[int]]]:

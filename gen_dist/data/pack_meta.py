@@ -10,6 +10,7 @@ from gen_dist.errors import UserError
 
 VERSION: Literal[2] = 2
 META = "meta.json"
+FIRST_PARTS = ("images-00000.npy", "jpegs-00000.npy")
 
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=65535)]
@@ -100,6 +101,16 @@ def _check_counts(path: Path, meta: Meta) -> None:
     for part in meta.parts:
         if meta.kept == "pixels" and part.bytes != part.images * height * width * channels:
             raise damaged(path, META, f"{part.file}: {part.bytes} bytes are not {part.images} images")
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether this is meant as a pack; whether it is a good one, Pack.open says."""
+    if any(os.path.isfile(folder / name) for name in FIRST_PARTS):
+        return True
+    try:
+        return os.path.isfile(folder / META) and b'"gen-dist pack"' in (folder / META).read_bytes()
+    except OSError:
+        return False
 
 
 def damaged(path: Path, file: str, what: str) -> UserError:

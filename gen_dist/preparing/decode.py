@@ -8,6 +8,7 @@ frames' pixels; or 0 and length, then why there are none, as UTF-8.
 
 import contextlib
 import io
+import re
 import resource
 import signal
 import struct
@@ -33,6 +34,7 @@ MOST_KEPT_PIXELS = 1 << 24  # of an image that is kept as JPEG: every loader's t
 MOST_KEPT_SIDE = 65_500  # libjpeg's own limit
 MOST_REPLY_BYTES = 256 << 20  # all frames of an animation together, which the parent has in its memory
 WHITE = (255, 255, 255)
+_UNLIKE = re.compile(r" \(\d+ bytes not processed\)")  # Pillow's: would make a reason of its own for every file
 # What libjpeg says when it made up the rest of the picture. Its other warnings (stray bytes) leave the picture whole.
 MADE_UP = ("premature end", "bad huffman", "bad arithmetic", "instead of rst")
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by a PNG's colour type
@@ -208,7 +210,7 @@ def reply_to(data: bytes, recipe: Recipe) -> tuple[int, bytes]:
     except MemoryError:
         reason = f"takes more than {MEMORY_BYTES / 2**30:.1f} GiB to decode"
     except Exception as error:
-        reason = f"damaged or cut short ({str(error) or type(error).__name__})"
+        reason = f"damaged or cut short ({_UNLIKE.sub('', str(error)) or type(error).__name__})"
     return 0, " ".join(reason.split()).encode("utf-8", "backslashreplace")
 
 

@@ -48,7 +48,7 @@ class Order:
     @property
     def sides(self) -> tuple[str, ...]:
         """Names of the packs; "" is that of an only one."""
-        return ("",) if self.split is None else self.split.sides
+        return sides_of(self.split)
 
     def settings(self) -> dict[str, Setting]:
         """All that decides what the packs hold, beside the source."""
@@ -61,6 +61,11 @@ class Order:
     def key(self) -> str:
         about = [VERSION, self.source.description, self.stamp, self.settings()]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def sides_of(split: Split | None) -> tuple[str, ...]:
+    """Names of the packs; "" is that of an only one."""
+    return ("",) if split is None else split.sides
 
 
 class Making:
@@ -176,8 +181,9 @@ def _check_sides(order: Order, intake: Intake, rejected: list[tuple[str, str]]) 
     empty = [side for side, files in intake.files.items() if not files.images]
     if len(empty) == len(intake.files):
         first = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
+        files = intake.tally.items + len(order.source.rejected)
         raise UserError(
-            f"source '{order.source.description}': none of its {intake.tally.items} files is a readable image{first}; "
+            f"source '{order.source.description}': none of its {files} files is a readable image{first}; "
             "give a source with images in it"
         )
     if empty:

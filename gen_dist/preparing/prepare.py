@@ -14,7 +14,7 @@ from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
 from gen_dist.preparing.decoding import Decoder as LocalDecoder
 from gen_dist.preparing.decoding import kernel_formats
-from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress
+from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, sides_of
 from gen_dist.preparing.pool import cpus
 from gen_dist.preparing.recipe import recipe_of
 from gen_dist.preparing.reuse import Reuse
@@ -108,6 +108,12 @@ def order_of(
     return Order(source, source.stamp(), recipe, prepare, decoding, formats, split)
 
 
+def check_place(out: Path, split: Split | None) -> None:
+    """Raises UserError if there is something at `out` that is not meant as the pack, or the packs of a split."""
+    if not all(os.path.isfile(out / side / META) for side in sides_of(split)):
+        check_free(out)
+
+
 def _open(out: Path, order: Order) -> dict[str, Pack]:
     return {side: Pack.open(out / side) for side in order.sides}
 
@@ -117,10 +123,9 @@ def _existing(out: Path, order: Order) -> dict[str, Pack]:
 
     Raises UserError if there is something else.
     """
+    check_place(out, order.split)
     if not os.path.lexists(out):
         return {}
-    if not all(os.path.isfile(out / side / META) for side in order.sides):
-        check_free(out)
     packs = _open(out, order)
     for pack in packs.values():
         if pack.meta.source != printable(order.source.description):

@@ -61,6 +61,10 @@ def recipe_of(size: int, prepare: "PrepareSettings", decoding: "DecodingSettings
     box = tuple(int(number) for number in numbers.split(",")) if numbers else None
     if box is not None and 0 in box[2:]:
         raise UserError(f"data.prepare.crop '{prepare.crop}': an empty box; give box:X,Y,W,H with W and H 1 or more")
+    if prepare.every != 1 and prepare.fps is not None:
+        raise UserError(
+            f"data.prepare.every {prepare.every}: not with data.prepare.fps {prepare.fps:g}; give one of them"
+        )
     if prepare.keep == "jpeg" and mode in ("pad", "fit"):
         raise UserError(f"data.prepare.crop '{prepare.crop}': not with images kept as JPEG; use center, stretch or box")
     return Recipe(

@@ -13,7 +13,7 @@ from gen_dist.config import DataSettings
 from gen_dist.data.bundled import BUNDLED, Sheet, bundled_pack
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack
-from gen_dist.data.pack_meta import META, VERSION, printable
+from gen_dist.data.pack_meta import META, VERSION, is_pack, printable
 from gen_dist.errors import UserError
 from gen_dist.preparing.prepare import order_of, prepare
 from gen_dist.sources.opening import Opening, describe_known, is_known_name, open_source
@@ -93,16 +93,6 @@ def channels_of(data: DataSettings) -> int:
     if not data.path.startswith(BUNDLED) and is_pack(folder):
         return Pack.open(folder).shape[2]
     return 1 if data.prepare.gray and not data.path.startswith(BUNDLED) else 3
-
-
-def is_pack(folder: Path) -> bool:
-    """Whether this is meant as a pack; whether it is a good one, Pack.open says."""
-    if any(os.path.isfile(folder / f"{kind}-00000.npy") for kind in ("images", "jpegs")):
-        return True
-    try:
-        return os.path.isfile(folder / META) and b'"gen-dist pack"' in (folder / META).read_bytes()
-    except OSError:
-        return False
 
 
 def _sized(path: str, folder: Path, size: int) -> Path:

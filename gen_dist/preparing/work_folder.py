@@ -44,6 +44,10 @@ class Journal(BaseModel):
     whole: bool = False
 
 
+def work_folder_of(pack: Path) -> Path:
+    return pack.parent / f".{pack.name}.partial"
+
+
 class WorkFolder:
     """The hidden folder of the pack at `path`, locked while this is open.
 
@@ -52,10 +56,11 @@ class WorkFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.folder = path.parent / f".{path.name}.partial"
+        self.folder = work_folder_of(path)
         self.pack = self.folder / "pack"
         self._old = self.folder / "old"
         self._lock: IO | None = None
+        self._made = _missing(path.parent)
 
     def __enter__(self) -> Self:
         try:
@@ -102,8 +107,11 @@ class WorkFolder:
         self.remove()
 
     def remove(self) -> None:
-        """The folder and everything in it."""
+        """The folder and everything in it, and those above it that were made for it and hold nothing."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # not empty
+            for folder in self._made:
+                folder.rmdir()
 
     def sides(self, names: Sequence[str]) -> dict[str, Path]:
         """The folders of the packs in it; "" is the name of an only one."""
@@ -123,3 +131,12 @@ class WorkFolder:
                 return None
             stack.pop_all()
             return lock
+
+
+def _missing(folder: Path) -> list[Path]:
+    """It and those above it, as far as they are not there; the deepest first."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = folder.parent
+    return missing

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gen_dist.data.pack_meta import printable
+from gen_dist.data.pack_meta import FIRST_PARTS, META, is_pack, printable
 from gen_dist.errors import UserError
 from gen_dist.sources.signature import SIGNATURE_BYTES, check_image
 from gen_dist.sources.source import UNREADABLE, Item, RejectedError
+
+_PACK_FILES = frozenset((META, *FIRST_PARTS))
 
 
 class Folder:
     """A Source: every file in a folder at any depth, by the bytes of the names; hidden ones are left out.
 
+    So are packs below it: one that is made of this folder may lie in it, and must not become a part of itself.
     Links to folders are followed, but each folder is read once, so loops end. Top-level folders are the classes.
     Raises UserError, which calls the folder `name`, if there is no such folder or no file in it.
     """
@@ -131,12 +134,15 @@ def _walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
                 rejected.append((relative, "a link to a folder that was read already"))
                 continue
             seen.add((about.st_dev, about.st_ino))
-            with os.scandir(folder / relative) as entries:
-                for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-                    if entry.name.startswith("."):
-                        continue
-                    is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-                    (folders if is_folder else files).append(os.path.join(relative, entry.name))
+            with os.scandir(folder / relative) as scanned:
+                entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))
+            if relative and _PACK_FILES.intersection(entry.name for entry in entries) and is_pack(folder / relative):
+                continue
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+                (folders if is_folder else files).append(os.path.join(relative, entry.name))
         except OSError as error:
             rejected.append((relative or ".", error.strerror or "cannot be read"))
     files.sort(key=os.fsencode)

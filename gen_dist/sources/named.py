@@ -21,7 +21,7 @@ from gen_dist.sources.source import RejectedError, Source
 
 
 def open_known(
-    name: str,
+    name: str | Entry,
     downloaded: Path | None,
     limits: Limits,
     report: Callable[[str], None],

@@ -10,7 +10,7 @@ import numpy as np
 
 from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.data.bundled import BUNDLED, SHEETS, Sheet
-from gen_dist.data.pack_meta import printable
+from gen_dist.data.pack_meta import is_pack, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
 from gen_dist.sources.archive import open_archive
@@ -68,7 +68,7 @@ def open_source(text: str, how: Opening) -> Source:
         is_folder, exists = os.path.isdir(path), os.path.lexists(path)
     except ValueError:  # a NUL in it
         is_folder = exists = False
-    if not exists:
+    if not exists or not text:
         raise UserError(f"{how.name} '{printable(text)}': no such file or folder; {_WANTED}")
     return _open_folder(path, how) if is_folder else _open_file(path, how)
 
@@ -118,7 +118,11 @@ def _open_file(path: Path, how: Opening) -> Source:
 
 def _open_archive(path: Path, how: Opening) -> Source:
     archive = open_archive(path, how.limits.file_bytes, how.name)
-    cifar = cifar_in_archive(archive, path, how.name)
+    try:
+        cifar = cifar_in_archive(archive, path, how.name)
+    except UserError:
+        archive.close()
+        raise
     return archive if cifar is None else cifar
 
 
@@ -130,6 +134,9 @@ def _open_video(path: Path, how: Opening) -> Source:
 
 def _open_folder(path: Path, how: Opening) -> Source:
     """A folder is of images if there is one image in it; else what its files are decides."""
+    if is_pack(path):
+        what = "is a pack already: train on it, or give what it was made from"
+        raise UserError(f"{how.name} '{path}': {what}")
     folder = Folder(path, how.limits.file_bytes, how.name)
     found: dict[Kind, list[str]] = {}
     for name in folder.files:

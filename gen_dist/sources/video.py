@@ -117,7 +117,7 @@ def open_videos(
     """
     named = [(str(path), os.path.relpath(path, root).replace(os.sep, "/")) for path in paths]
     named.sort(key=lambda one: os.fsencode(one[1]))
-    return _open(str(root), named, True, every, fps, limits or Limits())
+    return _open(os.path.abspath(root), named, True, every, fps, limits or Limits())
 
 
 def choose(counted: Counted, every: int, fps: float | None) -> np.ndarray:

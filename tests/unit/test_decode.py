@@ -221,6 +221,7 @@ def test_other_formats_are_not_even_tried() -> None:
         (MemoryError(), "takes more than 1.5 GiB to decode"),
         (IndexError("two\n lines"), "damaged or cut short (two lines)"),
         (ZeroDivisionError(), "damaged or cut short (ZeroDivisionError)"),
+        (OSError("image file is truncated (46 bytes not processed)"), "damaged or cut short (image file is truncated)"),
     ],
 )
 def test_any_failure_is_a_reason(error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from PIL import Image
 from gen_dist.data.pack_index import Entry
 from gen_dist.errors import UserError
 from gen_dist.launch.inspecting import inspect_source, sheet_name
-from gen_dist.launch.packs import one_line, verify_pack
+from gen_dist.launch.one_line import one_line
+from gen_dist.launch.packs import verify_pack
 from tests.packs import flip, noise, pack_of
 
 

@@ -1,0 +1,28 @@
+"""Which signals reach a request to stop."""
+
+import os
+import signal
+
+import pytest
+
+from gen_dist.launch.signals import HANDLED, Interrupted, stop_on_signals
+
+
+@pytest.mark.parametrize("number", HANDLED)
+def test_interrupts_where_there_is_no_step_to_finish(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as interrupted, stop_on_signals(graceful=False):
+        os.kill(os.getpid(), number)
+    assert interrupted.value.exit_code == 128 + number
+    assert signal.getsignal(number) == before
+
+
+def test_nohup_means_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(graceful=False) as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not request
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
