@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from PIL import Image, features
 
+from gen_dist.arms_length import READY
 from gen_dist.kernels.limits import DecodeError
 from gen_dist.preparing.placing import lay, place
 from gen_dist.preparing.recipe import Recipe, recipe_from_json
@@ -26,7 +27,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 ANIMATED = ("GIF", "PNG", "WEBP")
 REPLY = struct.Struct("<BQ")
 FRAMES = struct.Struct("<6I")  # how many; width and height of the file's image, upright; of each frame, and its bytes
-READY = b"!"
 LENGTH = struct.Struct("<Q")
 MEMORY_BYTES = 3 << 29  # 1.5 GiB of address space
 MOST_FRAMES = 1000

@@ -19,9 +19,9 @@ from array import array
 from collections.abc import Iterator
 from typing import IO, Any
 
+from gen_dist.arms_length import READY
 from gen_dist.kernels.limits import DecodeError, Limits
 
-READY = b"!"
 REQUEST = struct.Struct("<BQQ")  # COUNT or FRAMES, bytes of the path, number of wanted frames
 COUNT, FRAMES = 1, 2
 REPLY = struct.Struct("<BqIIIBQ")  # kind, frame number, width, height, bytes of a row, turn, length of what follows

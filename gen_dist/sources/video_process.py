@@ -2,19 +2,14 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-import gen_dist
-from gen_dist.errors import RunError
+from gen_dist.arms_length import ServingProcess, crash, receive
 from gen_dist.kernels.limits import Limits
 from gen_dist.sources.video_decode import (
     COLUMNS_REVERSED,
@@ -23,7 +18,6 @@ from gen_dist.sources.video_decode import (
     END,
     FRAME,
     FRAMES,
-    READY,
     REFUSED,
     REPLY,
     REQUEST,
@@ -65,9 +59,8 @@ class VideoProcess:
     """A subprocess that reads videos, started when needed and again after a crash. For one thread at a time."""
 
     def __init__(self, limits: Limits, seconds: float = SECONDS) -> None:
-        self.limits, self.seconds = limits, seconds
-        self._process: subprocess.Popen | None = None
-        self._socket: socket.socket | None = None
+        self.seconds = seconds
+        self._process = ServingProcess("video decoder", DECODER, [*map(str, astuple(limits))], seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +70,12 @@ class VideoProcess:
 
     def close(self) -> None:
         """End the subprocess, if it runs."""
-        self._stop()
+        self._process.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the subprocess, if it runs."""
+        return self._process.pid
 
     def count(self, path: str) -> Counted:
         """Raises NoFramesError for what is no video, or damaged at its start, or too large."""
@@ -101,7 +99,7 @@ class VideoProcess:
         except NoFramesError as error:
             why = str(error)
         except GeneratorExit:
-            self._stop()  # it is in the middle of its reply
+            self._process.stop()  # it is in the middle of its reply
             raise
         yield from ((int(number), why) for number in wanted[done:])
 
@@ -109,13 +107,13 @@ class VideoProcess:
         self, kind: int, path: str, wanted: np.ndarray
     ) -> Iterator[tuple[int, int, tuple[int, int, int], int, bytearray]]:
         """(kind, number, (width, height, bytes of a row), turn, payload), but for ticks, up to the last one."""
-        link = self._socket or self._start()
+        link = self._process.link()
         try:
             name = os.fsencode(path)
             link.sendall(REQUEST.pack(kind, len(name), len(wanted)) + name + wanted.astype("<i8").tobytes())
             while True:
-                got, number, width, height, row, turn, length = REPLY.unpack(_receive(link, REPLY.size))
-                payload = _receive(link, length)
+                got, number, width, height, row, turn, length = REPLY.unpack(receive(link, REPLY.size))
+                payload = receive(link, length)
                 if got == REFUSED:
                     raise NoFramesError(payload.decode("utf-8", "replace"))
                 if got != TICK:
@@ -123,46 +121,11 @@ class VideoProcess:
                 if got in (END, COUNTED):
                     return
         except TimeoutError:
-            self._stop()
+            self._process.stop()
             raise NoFramesError(f"takes more than {self.seconds:g} seconds to decode") from None
         except OSError:  # the other end has gone
-            code = self._stop()
-            what = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise NoFramesError(f"crashes the decoder ({what})") from None
-
-    def _start(self) -> socket.socket:
-        self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(self.seconds)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", DECODER, *map(str, astuple(self.limits))],
-                cwd=Path(gen_dist.__file__).parent.parent,  # so that it finds gen_dist, and nothing of the user's
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        try:
-            ready = self._socket.recv(1) == READY
-        except TimeoutError:
-            ready = False
-        if not ready:
-            code = self._stop()
-            raise RunError(f"the video decoder does not start (exit code {code}); 'python -m {DECODER}' says why")
-        return self._socket
-
-    def _stop(self) -> int:
-        """Ends the subprocess; returns its exit code."""
-        if self._socket is not None:
-            self._socket.close()
-        if self._process is None:
-            return 0
-        try:
-            code = self._process.wait(1)  # it leaves by itself when the socket closes, unless it is stuck
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        self._process = self._socket = None
-        return code
+            code = self._process.stop()
+            raise NoFramesError(crash(code)) from None
 
 
 def _counted(payload: bytearray) -> Counted:
@@ -189,15 +152,3 @@ def _picture(payload: bytearray, size: tuple[int, int, int], turn: int) -> np.nd
     if turn & COLUMNS_REVERSED:
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
-
-
-def _receive(link: socket.socket, length: int) -> bytearray:
-    """Exactly `length` bytes. Raises ConnectionError if the other end closes before."""
-    data = bytearray(length)
-    view, done = memoryview(data), 0
-    while done < length:
-        received = link.recv_into(view[done:])
-        if not received:
-            raise ConnectionError
-        done += received
-    return data

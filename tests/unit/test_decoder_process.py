@@ -120,6 +120,6 @@ def test_a_stopped_decoder_is_replaced(started: list[subprocess.Popen]) -> None:
 
 def test_a_decoder_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DECODER", "no.such.module")
-    how = r"""does not start \(exit code 1\); python -m no.such.module '{"size": 64}' says why"""
+    how = r"""does not start \(exit code 1\); python -m no.such.module says why"""
     with DecoderProcess(RECIPE) as decoder, pytest.raises(RunError, match=how):
         decoder.decode(encoded())

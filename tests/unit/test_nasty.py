@@ -95,7 +95,7 @@ bomb = nasty.CASES[name]().data
 with Decoder(Recipe(16), formats) as decoder:
     decoder.decode([nasty.drawing(), nasty.photo(), nasty.photo(progressive=True)])
     Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what it is now
-    processes = ["self", str(decoder._process._process.pid)]
+    processes = ["self", str(decoder._process.pid)]
     before = [peak(process) for process in processes]
     [outcome] = decoder.decode([bomb])
     print(json.dumps([outcome if isinstance(outcome, str) else "", *(peak(p) - b for p, b in zip(processes, before))]))

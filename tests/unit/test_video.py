@@ -374,8 +374,7 @@ def test_a_crash_costs_the_rest_of_that_video_only(tmp_path: Path) -> None:
         for number, content in process.frames(str(path), wanted):
             found.append((number, content))
             if number == 3:
-                assert process._process is not None
-                os.kill(process._process.pid, signal.SIGKILL)
+                os.kill(process.pid, signal.SIGKILL)
         assert [number for number, _ in found] == list(range(200))
         assert found[-1][1] == "crashes the decoder (signal 9)"
         again = [content for _, content in process.frames(str(path), wanted[:2])]
@@ -387,10 +386,8 @@ def test_a_decoder_that_hangs(tmp_path: Path) -> None:
     with VideoProcess(Limits()) as process:
         frames = process.frames(str(path), np.arange(200))
         next(frames)
-        assert process._process is not None
-        assert process._socket is not None
-        process._socket.settimeout(0.3)
-        os.kill(process._process.pid, signal.SIGSTOP)
+        process._process.link().settimeout(0.3)
+        os.kill(process.pid, signal.SIGSTOP)
         rest = [content for _, content in frames]
     assert len(rest) == 199
     assert rest[-1] == "takes more than 60 seconds to decode"
