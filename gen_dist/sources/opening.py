@@ -1,5 +1,6 @@
 """What a user names, opened as a source: a known name, bundled pictures, a file or a folder, by what it holds."""
 
+import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def open_source(text: str, how: Opening) -> Source:
     except ValueError:  # a NUL in it
         is_folder = exists = False
     if not exists or not text:
-        raise UserError(f"{how.name} '{printable(text)}': no such file or folder; {_WANTED}")
+        near = difflib.get_close_matches(text.lower(), NAMES, 1)
+        hint = f"did you mean '{near[0]}'?" if near else _WANTED
+        raise UserError(f"{how.name} '{printable(text)}': no such file or folder; {hint}")
     return _open_folder(path, how) if is_folder else _open_file(path, how)
 
 
