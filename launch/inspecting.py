@@ -32,6 +32,9 @@ def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> N
     if is_pack(Path(source)):
         inspect_pack(Pack.open(source), name, out, as_json)
         return
+    picture = (Path(sheet_name(name)) if out is None else out).resolve()
+    if picture.is_relative_to(Path(source).resolve()):
+        raise UserError(f"--out {picture}: lies in '{source}', and would be one of its images; give another place")
     from gen_dist.preparing.temporary import temporary_pack
 
     with temporary_pack(source, size) as pack:

@@ -141,16 +141,21 @@ def _print_rejected(rejected: list[tuple[str, str]], listed: Path) -> None:
     if not rejected:
         return
     _say(f"rejected: {len(rejected)} (all are listed in {listed})")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("files", justify="right")
-    table.add_column("reason", overflow="fold")
-    table.add_column("such as", overflow="fold")
-    first = {}
-    for name, reason in reversed(rejected):
-        first[reason] = name
+    first = {reason: name for name, reason in reversed(rejected)}
     reasons = Counter(reason for _, reason in rejected)
-    for reason, count in reasons.most_common(MOST_SHOWN):
-        table.add_row(str(count), Text(one_line(reason)), Text(one_line(first[reason])))
-    Console(soft_wrap=not Console().is_terminal).print(table)
+    rows = [
+        (str(count), one_line(reason), one_line(first[reason])) for reason, count in reasons.most_common(MOST_SHOWN)
+    ]
+    if Console().is_terminal:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("files", justify="right")
+        table.add_column("reason", overflow="fold")
+        table.add_column("such as", overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        Console().print(table)
+    else:
+        for count, reason, name in rows:
+            print(f"{count:>7}  {reason}, such as {name}")
     if len(reasons) > MOST_SHOWN:
         print(f"and {len(reasons) - MOST_SHOWN} other reasons")

@@ -66,6 +66,8 @@ class Pack:
             if labels.min() < 0 or labels.max() >= len(meta.class_names):
                 raise damaged(path, LABELS, f"labels outside 0 … {len(meta.class_names) - 1}, the classes of {META}")
         checksums = _map(path, CHECKSUMS, np.uint32, (meta.images,))
+        if meta.sealed() != meta:
+            raise damaged(path, META, "does not match its own hash; it was changed")
         return cls(path, meta, parts, labels, checksums, offsets, sizes, encoded)
 
     def __len__(self) -> int:

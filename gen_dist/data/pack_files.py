@@ -182,7 +182,8 @@ class PackFiles:
             counts=dict(about.counts),
             class_names=None if about.class_names is None else tuple(map(printable, about.class_names)),
             rejected=tuple(Rejected(name=printable(name), reason=printable(why)) for name, why in about.rejected),
-        )
+            seal="",
+        ).sealed()
 
     def _checked(self, image: np.ndarray | bytes) -> bytes | memoryview:
         if self._is_jpeg:

@@ -1,5 +1,6 @@
 """`meta.json` of a pack: what it may say, and reading it without trusting it."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -44,7 +45,7 @@ class Meta(_Strict):
     content_hash: SHA-256 over the arrays' bytes, parts in order, then the labels; see `pack_writer.ContentHash`.
     index_hash: SHA-256 of index.jsonl.
     source_stamp: what `Source.stamp` said, "" for packs made of packs. settings: `data.size`, `data.prepare.*` and
-    `data.decoding.*`, as far as they decided what is in the pack.
+    `data.decoding.*`, as far as they decided what is in the pack. seal: SHA-256 of all the rest, as pydantic writes it.
     """
 
     format: Literal["gen-dist pack"]
@@ -61,6 +62,12 @@ class Meta(_Strict):
     counts: dict[str, int]
     class_names: Annotated[tuple[str, ...], Field(min_length=1)] | None
     rejected: tuple[Rejected, ...]
+    seal: str
+
+    def sealed(self) -> "Meta":
+        """The same, with its own hash as `seal`."""
+        text = self.model_dump_json(exclude={"seal"})
+        return self.model_copy(update={"seal": hashlib.sha256(text.encode()).hexdigest()})
 
 
 class _Head(BaseModel, strict=True):

@@ -84,6 +84,8 @@ class Making:
             source, done = self._order.source, intake.tally
             tasks = (Task(item, self._recall(item)) for item in islice(source.items(), done.items, None))
             written = time.monotonic()
+            if progress is not None:
+                progress(done.items, source.total)
             for some in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
                 self._refuse(some)
                 intake.take(some)

@@ -56,7 +56,19 @@ class Opening:
 
 
 def open_source(text: str, how: Opening) -> Source:
-    """Raises UserError where there is nothing that can be read."""
+    """Raises UserError where there is nothing that can be read, or not as `how` says."""
+    source = _open(text, how)
+    if not source.consecutive and (how.prepare.every != 1 or how.prepare.fps is not None):
+        source.close()
+        key = "every" if how.prepare.fps is None else "fps"
+        value = getattr(how.prepare, key)
+        raise UserError(
+            f"data.prepare.{key} {value}: chooses frames of a video, but '{printable(text)}' is none; leave it out"
+        )
+    return source
+
+
+def _open(text: str, how: Opening) -> Source:
     if is_known_name(text):
         return open_known(text, how.downloaded, how.limits, how.report, how.progress)
     if how.downloaded is not None:

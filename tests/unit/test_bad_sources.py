@@ -103,6 +103,8 @@ ROWS = {
     "every and fps": (["one", "x", "--every", "2", "--fps", "3"], "every 2: not with data.prepare.fps 3; give one"),
     "fps 0": (["one", "x", "--fps", "0"], "data.prepare.fps 0.0: must be greater than 0"),
     "fps nan": (["one", "x", "--fps", "nan"], "data.prepare.fps 'nan': must be a valid number"),
+    "every of a folder": (["one", "x", "--every", "2"], "every 2: chooses frames of a video, but 'one' is none"),
+    "fps of a zip": (["classes.zip", "x", "--fps", "2.5"], "fps 2.5: chooses frames of a video, but 'classes.zip'"),
     "every 0": (["one", "x", "--every", "0"], "data.prepare.every 0: must be greater than or equal to 1"),
     "from, of a folder": (["one", "x", "--from", "empty"], "--from 'empty': only for a known name, one of mnist"),
     "from nowhere": (["mnist", "x", "--from", "nowhere"], "--from 'nowhere': no such folder; give the one that holds"),

@@ -101,6 +101,7 @@ def test_a_flipped_bit(kind: str, file: str, copy_of: Callable[[str], Path]) -> 
         ('"version": 2', '"version": "2"', "version: Input should be a valid integer"),
         ('"gen-dist pack"', '"another pack"', "format: Input should be 'gen-dist pack'"),
         ("-00000.npy", "-0000/.npy", "file: String should match"),
+        ('"source": "', '"source": "~', "does not match its own hash"),
     ],
 )
 def test_changed_meta(kind: str, old: str, new: str, reason: str, copy_of: Callable[[str], Path]) -> None:

@@ -53,6 +53,14 @@ def test_a_source(here: Path, capsys) -> None:
     assert sorted(os.listdir()) == ["photos", "sheet.PNG"]
 
 
+def test_a_sheet_does_not_become_an_image_of_the_source(here: Path) -> None:
+    Image.fromarray(noise(1, (20, 30, 3))[0]).save(here / "1.png")
+    for out in (None, Path("deeper.png"), here / "sheet.png"):
+        with pytest.raises(UserError, match=r"--out .*\.png: lies in '\.', and would be one of its images"):
+            inspect_source(".", out, 16, False)
+    assert os.listdir() == ["1.png"]
+
+
 def test_bundled_pictures(here: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
     inspect_source("bundled:emoji", None, 64, False)

@@ -96,7 +96,7 @@ def test_progress(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "SECONDS_BETWEEN_REPORTS", -1.0)
     lines: list[str] = []
     resolve_data(str(photos), 16, lines.append)
-    assert lines[1:-1] == ["prepared 3 of 3 items"]
+    assert lines[1:-1] == [f"prepared {done} of 3 items" for done in (0, 3)]
 
 
 def test_rejected_files_are_mentioned(photos: Path) -> None:
