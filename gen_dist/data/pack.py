@@ -192,7 +192,8 @@ def _check_encoded(path: Path, meta: Meta, offsets: np.ndarray, sizes: np.ndarra
     """That JPEGs are where the offsets say, within their parts, and of a size."""
     ends = np.cumsum([part.images for part in meta.parts])
     bytes_before = np.cumsum([part.bytes for part in meta.parts])
-    if offsets[0] != 0 or (np.diff(offsets) <= 0).any() or (offsets[ends] != bytes_before).any():
+    # Compared, not subtracted: differences of hostile offsets wrap around and look like lengths.
+    if offsets[0] != 0 or (offsets[1:] <= offsets[:-1]).any() or (offsets[ends] != bytes_before).any():
         raise damaged(path, OFFSETS, f"the offsets do not fit the parts in {META}")
     if sizes.min() < 1 or sizes.max() > 65535:
         raise damaged(path, SIZES, "sizes outside 1 … 65535")
