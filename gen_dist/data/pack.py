@@ -29,7 +29,7 @@ from gen_dist.data.encoded import EncodedImages
 from gen_dist.data.npy import map_npy
 from gen_dist.data.pack_files import CHECKSUMS, LABELS, OFFSETS, SIZES
 from gen_dist.data.pack_index import INDEX, Entry, read_index
-from gen_dist.data.pack_meta import META, Meta, damaged, read_meta
+from gen_dist.data.pack_meta import META, Meta, damaged, hash_of, read_meta
 
 _BLOCK = 4 << 20  # bytes that are verified at once
 
@@ -141,8 +141,10 @@ class Pack:
     def verify(self, progress: Callable[[int, int], None] | None = None) -> list[int]:
         """Reads everything; returns the indices of damaged images. `progress(done, total)` gets numbers of images.
 
-        Raises UserError where something else is damaged: checksums, labels, offsets or the index.
+        Raises UserError where something else is damaged: checksums, labels, offsets, the index or `meta.json`.
         """
+        if hash_of(self.meta) != self.meta.meta_hash:
+            raise damaged(self.path, META, "does not match its own hash")
         digest, bad, index = hashlib.sha256(), [], 0
         with ThreadPoolExecutor(1) as beside:  # the hash takes longer than the checksums
             for block, edges in self._blocks():

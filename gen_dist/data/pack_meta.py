@@ -1,5 +1,7 @@
 """`meta.json` of a pack: what it may say, and reading it without trusting it."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,8 +43,8 @@ class Rejected(_Strict):
 class Meta(_Strict):
     """The content of `meta.json`.
 
-    content_hash: SHA-256 over the arrays' bytes, parts in order, then the labels; see `pack_writer.ContentHash`.
-    index_hash: SHA-256 of index.jsonl.
+    content_hash: SHA-256 over the arrays' bytes, parts in order, then of JPEGs offsets and sizes, the labels last.
+    index_hash: SHA-256 of index.jsonl. meta_hash: of all other fields, see `hash_of`.
     source_stamp: what `Source.stamp` said, "" for packs made of packs. settings: `data.size`, `data.prepare.*` and
     `data.decoding.*`, as far as they decided what is in the pack.
     """
@@ -55,6 +57,7 @@ class Meta(_Strict):
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     content_hash: Hash
     index_hash: Hash
+    meta_hash: Hash
     source: str
     source_stamp: str
     settings: dict[str, Setting]
@@ -101,6 +104,12 @@ def _check_counts(path: Path, meta: Meta) -> None:
     for part in meta.parts:
         if meta.kept == "pixels" and part.bytes != part.images * height * width * channels:
             raise damaged(path, META, f"{part.file}: {part.bytes} bytes are not {part.images} images")
+
+
+def hash_of(meta: Meta) -> str:
+    """SHA-256 in hex of all that it says, but for this hash itself."""
+    fields = meta.model_dump(mode="json", exclude={"meta_hash"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def is_pack(folder: Path) -> bool:

@@ -92,6 +92,21 @@ def test_a_flipped_bit(kind: str, file: str, copy_of: Callable[[str], Path]) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_flipped_bit_anywhere_in_meta(kind: str, copy_of: Callable[[str], Path]) -> None:
+    """Also where it would be a good name, number or setting."""
+    file = copy_of(kind) / "meta.json"
+    intact = file.read_bytes()
+    for byte in range(len(intact)):
+        file.write_bytes(intact)
+        flip(file, byte)
+        refused(file.parent, "")  # by whom it first concerns, such as a part of another name
+    where = intact.index(b'"source": "') + 12
+    file.write_bytes(intact)
+    flip(file, where)
+    refused(file.parent, "meta.json: does not match its own hash")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -316,5 +316,5 @@ def test_verify_names_other_damaged_files(pack: Path, file: str, message: str) -
 def test_verify_without_labels_blames_meta(tmp_path: Path) -> None:
     path = write(tmp_path / "pack", pictures(), labelled=False)
     edit(content_hash="0" * 64)(path)
-    with pytest.raises(UserError, match=r"meta\.json: the content hash"):
+    with pytest.raises(UserError, match=r"meta\.json: does not match its own hash"):
         Pack.open(path).verify()
