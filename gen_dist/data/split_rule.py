@@ -37,7 +37,10 @@ def share_of_content(at: float) -> Rule:
 
 
 def is_frame(name: str, block: str) -> bool:
-    """Whether an item is a frame of a video, "clip.mp4[000123]" of the stretch "clip.mp4#07"; not a file in a folder "trip#2"."""
+    """Whether an item is a frame of a video, "clip.mp4[000123]" of the stretch "clip.mp4#07".
+
+    A file in a folder that is called "trip#2" is none.
+    """
     found = _STRETCH.fullmatch(block)
     return found is not None and name.startswith(f"{found[1]}[")
 
