@@ -145,7 +145,7 @@ def test_training_and_inspecting_refuse_it_too(
     assert [one.name for one in path.parent.iterdir()] == ["pack"]
 
 
-@pytest.mark.parametrize("number", [-1, 1 << 63, 10**400])
+@pytest.mark.parametrize("number", [-1, 1 << 63, 10**400], ids=["negative", "64 bits", "no float"])
 @pytest.mark.parametrize("key", ["images", "width", "dropped"])
 def test_numbers_in_the_index_that_cannot_be(key: str, number: int, copy_of: Callable[[str], Path]) -> None:
     path = copy_of("pixels")
