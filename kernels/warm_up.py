@@ -12,6 +12,7 @@ from gen_dist.kernels import (
     affine,
     augment,
     cifar,
+    digest,
     jpeg,
     near,
     perceptual,
@@ -124,6 +125,11 @@ def _find_duplicates() -> None:
     heads, chains = (np.full((near.BANDS, n), near.NOTHING, np.int32) for n in (near.BUCKETS, 1))
     near.find_near(heads, chains.reshape(1, -1), hashes, thumbnails, hashes[0], thumbnails[0])
     near.enter_near(heads, chains.reshape(1, -1), 0, hashes[0])
+    digest.digests(digests, np.zeros((1, 8), np.uint8))
+    prints, matches, kinds = np.zeros((1, 48), np.uint8), np.empty(1, np.int32), np.empty(1, np.uint8)
+    tables = np.zeros(2, np.int32), np.full(4, near.NOTHING, np.int32), np.zeros((2, 16), np.uint8)
+    more = np.zeros(2, np.uint64), np.zeros((2, perceptual.THUMBNAIL), np.uint8), np.zeros((2, near.BANDS), np.int32)
+    near.sift(matches, kinds, prints, *tables, *more, np.full_like(heads, near.NOTHING), 0, 0, near.NEAR)
 
 
 PARTS: dict[str, tuple[Callable[[], None], ...]] = {

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack, closing, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
-from gen_dist.config import DataSettings, flatten
+from gen_dist.config import DataSettings, DecodingSettings, PrepareSettings, flatten
 from gen_dist.data.bundled import BUNDLED, bundled_pack
 from gen_dist.data.contact_sheet import contact_sheet
 from gen_dist.data.pack import Pack
@@ -35,9 +37,17 @@ def inspect_source(source: str, out: Path | None, size: int, as_json: bool) -> N
     picture = (Path(sheet_name(name)) if out is None else out).resolve()
     if picture.is_relative_to(Path(source).resolve()):
         raise UserError(f"--out {picture}: lies in '{source}', and would be one of its images; give another place")
+    from gen_dist.launch.showing_progress import downloads_shown, progress_shown
     from gen_dist.preparing.temporary import temporary_pack
+    from gen_dist.sources.opening import Opening, open_source
 
-    with temporary_pack(source, size) as pack:
+    with ExitStack() as stack:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():  # nothing beside the JSON
+            with downloads_shown() as downloads:
+                how = Opening(PrepareSettings(), DecodingSettings(), progress=downloads)
+                opened = stack.enter_context(closing(open_source(source, how)))
+            with progress_shown() as progress:
+                pack = stack.enter_context(temporary_pack(opened, size, progress))
         inspect_pack(pack, name, out, as_json)
 
 

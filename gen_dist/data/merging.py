@@ -140,6 +140,8 @@ def _check_alike(packs: Sequence[Pack], classes: bool) -> None:
             what = f"its images are {_sides(pack)}, those of '{first.path}' are {_sides(first)}"
         elif pack.meta.kept != first.meta.kept:
             what = f"it keeps images as {pack.meta.kept}, '{first.path}' as {first.meta.kept}"
+        elif pack.encoded and first.encoded and pack.encoded.shown != first.encoded.shown:
+            what = f"crop or filter of its JPEGs are not those of '{first.path}', and one pack has one of each"
         elif classes and (pack.class_names is None) != (first.class_names is None):
             has, lacks = (first, pack) if pack.class_names is None else (pack, first)
             what = f"'{has.path}' has classes, '{lacks.path}' has none"

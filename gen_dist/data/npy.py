@@ -27,7 +27,7 @@ def map_npy(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.m
         if len(start) < len(MAGIC) + 2 or not start.startswith(MAGIC):
             raise ValueError("not a NumPy array of format 1.0")
         text = file.read(int.from_bytes(start[-2:], "little"))
-        found, expected = text.decode("latin-1").strip(), _header_text(dtype, shape)
+        found, expected = text.rstrip(b" \n").decode("latin-1"), _header_text(dtype, shape)
         if found != expected:
             raise ValueError(f"its header says {found[:120]!r}, expected {expected!r}")
         offset = file.tell()

@@ -29,7 +29,7 @@ from gen_dist.data.encoded import EncodedImages
 from gen_dist.data.npy import map_npy
 from gen_dist.data.pack_files import CHECKSUMS, LABELS, OFFSETS, SIZES
 from gen_dist.data.pack_index import INDEX, Entry, read_index
-from gen_dist.data.pack_meta import META, Meta, damaged, read_meta
+from gen_dist.data.pack_meta import META, Meta, damaged, hash_of, read_meta
 
 _BLOCK = 4 << 20  # bytes that are verified at once
 
@@ -66,7 +66,7 @@ class Pack:
             if labels.min() < 0 or labels.max() >= len(meta.class_names):
                 raise damaged(path, LABELS, f"labels outside 0 … {len(meta.class_names) - 1}, the classes of {META}")
         checksums = _map(path, CHECKSUMS, np.uint32, (meta.images,))
-        if meta.sealed() != meta:
+        if hash_of(meta) != meta.meta_hash:
             raise damaged(path, META, "does not match its own hash; it was changed")
         return cls(path, meta, parts, labels, checksums, offsets, sizes, encoded)
 
@@ -143,7 +143,7 @@ class Pack:
     def verify(self, progress: Callable[[int, int], None] | None = None) -> list[int]:
         """Reads everything; returns the indices of damaged images. `progress(done, total)` gets numbers of images.
 
-        Raises UserError where something else is damaged: checksums, labels, offsets or the index.
+        Raises UserError where something else is damaged: checksums, labels, offsets, the index or `meta.json`.
         """
         digest, bad, index = hashlib.sha256(), [], 0
         with ThreadPoolExecutor(1) as beside:  # the hash takes longer than the checksums
@@ -194,7 +194,8 @@ def _check_encoded(path: Path, meta: Meta, offsets: np.ndarray, sizes: np.ndarra
     """That JPEGs are where the offsets say, within their parts, and of a size."""
     ends = np.cumsum([part.images for part in meta.parts])
     bytes_before = np.cumsum([part.bytes for part in meta.parts])
-    if offsets[0] != 0 or (np.diff(offsets) <= 0).any() or (offsets[ends] != bytes_before).any():
+    # Compared, not subtracted: differences of hostile offsets wrap around and look like lengths.
+    if offsets[0] != 0 or (offsets[1:] <= offsets[:-1]).any() or (offsets[ends] != bytes_before).any():
         raise damaged(path, OFFSETS, f"the offsets do not fit the parts in {META}")
     if sizes.min() < 1 or sizes.max() > 65535:
         raise damaged(path, SIZES, "sizes outside 1 … 65535")

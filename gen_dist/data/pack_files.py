@@ -11,7 +11,7 @@ import numpy as np
 
 from gen_dist.data.npy import HEADER_BYTES, NpyStream, sync
 from gen_dist.data.pack_index import INDEX, Entry
-from gen_dist.data.pack_meta import META, VERSION, Meta, Part, Rejected, Setting, printable
+from gen_dist.data.pack_meta import META, VERSION, Meta, Part, Rejected, Setting, hash_of, printable
 
 PART_BYTES = 1 << 30  # a part that one can still copy, check and open anywhere
 LABELS, CHECKSUMS, OFFSETS, SIZES = "labels.npy", "checksums.npy", "offsets.npy", "sizes.npy"
@@ -167,7 +167,7 @@ class PackFiles:
             _update(digest, self.folder / name, HEADER_BYTES)
         index = hashlib.sha256()
         _update(index, self.folder / INDEX, 0)
-        return Meta(
+        meta = Meta(
             format="gen-dist pack",
             version=VERSION,
             images=self.images,
@@ -176,14 +176,15 @@ class PackFiles:
             parts=tuple(self._parts),
             content_hash=digest.hexdigest(),
             index_hash=index.hexdigest(),
+            meta_hash="0" * 64,
             source=printable(about.source),
             source_stamp=about.source_stamp,
             settings=dict(about.settings),
             counts=dict(about.counts),
             class_names=None if about.class_names is None else tuple(map(printable, about.class_names)),
             rejected=tuple(Rejected(name=printable(name), reason=printable(why)) for name, why in about.rejected),
-            seal="",
-        ).sealed()
+        )
+        return meta.model_copy(update={"meta_hash": hash_of(meta)})
 
     def _checked(self, image: np.ndarray | bytes) -> bytes | memoryview:
         if self._is_jpeg:

@@ -65,10 +65,15 @@ def read_index(pack: Path) -> Iterator[Entry]:
         raise damaged(pack, INDEX, f"cannot read it: {error.strerror}") from error
 
 
+def _can_be(value: int | str) -> bool:
+    """Whether a number is one of images or pixels: JSON has numbers that no float holds."""
+    return isinstance(value, str) or 0 <= value < 1 << 63
+
+
 def _entry(pack: Path, number: int, line: bytes) -> Entry:
     try:
         fields = json.loads(line)
-        if all(type(value) is _TYPES[key] for key, value in fields.items()):
+        if all(type(value) is _TYPES[key] and _can_be(value) for key, value in fields.items()):
             return Entry(**fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass

@@ -1,6 +1,7 @@
 """`meta.json` of a pack: what it may say, and reading it without trusting it."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,10 +43,10 @@ class Rejected(_Strict):
 class Meta(_Strict):
     """The content of `meta.json`.
 
-    content_hash: SHA-256 over the arrays' bytes, parts in order, then the labels; see `pack_writer.ContentHash`.
-    index_hash: SHA-256 of index.jsonl.
+    content_hash: SHA-256 over the arrays' bytes, parts in order, then of JPEGs offsets and sizes, the labels last.
+    index_hash: SHA-256 of index.jsonl. meta_hash: of all other fields, see `hash_of`.
     source_stamp: what `Source.stamp` said, "" for packs made of packs. settings: `data.size`, `data.prepare.*` and
-    `data.decoding.*`, as far as they decided what is in the pack. seal: SHA-256 of all the rest, as pydantic writes it.
+    `data.decoding.*`, as far as they decided what is in the pack.
     """
 
     format: Literal["gen-dist pack"]
@@ -56,18 +57,13 @@ class Meta(_Strict):
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     content_hash: Hash
     index_hash: Hash
+    meta_hash: Hash
     source: str
     source_stamp: str
     settings: dict[str, Setting]
     counts: dict[str, int]
     class_names: Annotated[tuple[str, ...], Field(min_length=1)] | None
     rejected: tuple[Rejected, ...]
-    seal: str
-
-    def sealed(self) -> "Meta":
-        """The same, with its own hash as `seal`."""
-        text = self.model_dump_json(exclude={"seal"})
-        return self.model_copy(update={"seal": hashlib.sha256(text.encode()).hexdigest()})
 
 
 class _Head(BaseModel, strict=True):
@@ -108,6 +104,12 @@ def _check_counts(path: Path, meta: Meta) -> None:
     for part in meta.parts:
         if meta.kept == "pixels" and part.bytes != part.images * height * width * channels:
             raise damaged(path, META, f"{part.file}: {part.bytes} bytes are not {part.images} images")
+
+
+def hash_of(meta: Meta) -> str:
+    """SHA-256 in hex of all that it says, but for this hash itself."""
+    fields = meta.model_dump(mode="json", exclude={"meta_hash"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def is_pack(folder: Path) -> bool:

@@ -36,9 +36,13 @@ def share_of_content(at: float) -> Rule:
     return Rule(at)
 
 
-def is_stretch(block: str) -> bool:
-    """Whether a block is a stretch of a video's time, such as "clip.mp4#07"."""
-    return _STRETCH.fullmatch(block) is not None
+def is_frame(name: str, block: str) -> bool:
+    """Whether an item is a frame of a video, "clip.mp4[000123]" of the stretch "clip.mp4#07".
+
+    A file in a folder that is called "trip#2" is none.
+    """
+    found = _STRETCH.fullmatch(block)
+    return found is not None and name.startswith(f"{found[1]}[")
 
 
 def sides_of_blocks(blocks: Mapping[str, int], at: float) -> dict[str, int]:

@@ -16,7 +16,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pack_files import PART_BYTES, About, PackFiles
 from gen_dist.data.pack_items import checked_images, entries_with_images, label_of, size_of
 from gen_dist.data.pack_writer import check_free, publish, unwritable
-from gen_dist.data.split_rule import HELD_OUT, SIDES, TRAIN, is_stretch, share_of_content, sides_of_blocks
+from gen_dist.data.split_rule import HELD_OUT, SIDES, TRAIN, is_frame, share_of_content, sides_of_blocks
 from gen_dist.errors import UserError
 
 _BY_CONTENT = 2  # in place of a side
@@ -76,17 +76,19 @@ def split_pack(
 def _sides(pack: Pack, at: float, by_folder: bool) -> tuple[np.ndarray, int]:
     """The side of each image, uint8 (n,), and how many are decided by time."""
     blocks: Counter[str] = Counter()
+    by_time = 0
     for entry, indices in entries_with_images(pack):
-        if indices and (by_folder or is_stretch(entry.block)):
+        by_time += len(indices) if is_frame(entry.name, entry.block) else 0
+        if indices and (by_folder or is_frame(entry.name, entry.block)):
             blocks[entry.block] += len(indices)
-    by_time = sum(count for block, count in blocks.items() if is_stretch(block))
     if by_folder and len(blocks) < 2:
         raise UserError(
             f"pack '{pack.path}': all its images are from one folder; split it without --by-folder, by content"
         )
     of_block, sides = sides_of_blocks(blocks, at), array("B")
     for entry, indices in entries_with_images(pack):
-        sides.extend([of_block.get(entry.block, _BY_CONTENT)] * len(indices))
+        by_block = by_folder or is_frame(entry.name, entry.block)
+        sides.extend([of_block.get(entry.block, _BY_CONTENT) if by_block else _BY_CONTENT] * len(indices))
     found, rule = np.frombuffer(sides, np.uint8).copy(), share_of_content(at)
     if (found == _BY_CONTENT).any():
         for index, image in enumerate(checked_images(pack)):

@@ -8,6 +8,7 @@ import pytest
 
 from gen_dist.config import DataSettings
 from gen_dist.data.pack import Pack
+from gen_dist.data.statistics import pack_statistics
 from gen_dist.errors import UserError
 from gen_dist.launch.inspecting import inspect_source
 from gen_dist.preparing.resolving import resolve_data
@@ -92,6 +93,21 @@ def test_a_flipped_bit(kind: str, file: str, copy_of: Callable[[str], Path]) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_flipped_bit_anywhere_in_meta(kind: str, copy_of: Callable[[str], Path]) -> None:
+    """Also where it would be a good name, number or setting."""
+    file = copy_of(kind) / "meta.json"
+    intact = file.read_bytes()
+    for byte in range(len(intact)):
+        file.write_bytes(intact)
+        flip(file, byte)
+        refused(file.parent, "")  # by whom it first concerns, such as a part of another name
+    where = intact.index(b'"source": "') + 12
+    file.write_bytes(intact)
+    flip(file, where)
+    refused(file.parent, "meta.json: does not match its own hash")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
@@ -128,6 +144,15 @@ def test_training_and_inspecting_refuse_it_too(
         with pytest.raises(UserError, match=rf"^pack '.*': {file}: "):
             read()
     assert [one.name for one in path.parent.iterdir()] == ["pack"]
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 63, 10**400], ids=["negative", "64 bits", "no float"])
+@pytest.mark.parametrize("key", ["images", "width", "dropped"])
+def test_numbers_in_the_index_that_cannot_be(key: str, number: int, copy_of: Callable[[str], Path]) -> None:
+    path = copy_of("pixels")
+    (path / "index.jsonl").write_text(f'{{"name":"a","stamp":"","height":1,"{key}":{number}}}\n')
+    with pytest.raises(UserError, match=r"index\.jsonl: line 1 is not an entry"):
+        pack_statistics(Pack.open(path))
 
 
 def test_a_foreign_file_is_no_damage(copy_of: Callable[[str], Path]) -> None:

@@ -163,6 +163,16 @@ def test_settings_that_cannot_be_are_refused(tmp_path, settings, what):
         Pack.open(path)
 
 
+def test_offsets_whose_differences_wrap_around_are_refused(tmp_path):
+    path = write_encoded_pack(tmp_path / "pack", FILES[:3])
+    offsets = np.load(path / "offsets.npy")
+    offsets[1:3] = np.iinfo(np.int64).max, -2
+    assert (np.diff(offsets) > 0).all()
+    np.save(path / "offsets.npy", offsets)
+    with pytest.raises(UserError, match=r"offsets\.npy: the offsets do not fit the parts"):
+        Pack.open(path)
+
+
 def test_four_channels_are_refused(tmp_path):
     path = write_encoded_pack(tmp_path / "pack", FILES[:1])
     meta = json.loads((path / META).read_text())

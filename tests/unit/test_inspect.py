@@ -71,6 +71,16 @@ def test_bundled_pictures(here: Path, monkeypatch, capsys) -> None:
         inspect_source("bundled:nonsense", None, 64, False)
 
 
+def test_json_stands_alone_while_a_source_says_more(here: Path, monkeypatch, capsys) -> None:
+    (here / "photos").mkdir()
+    Image.fromarray(noise(1)[0]).save(here / "photos" / "a.png")
+    monkeypatch.setattr("gen_dist.launch.showing_progress.SECONDS_BETWEEN_LINES", -1.0)
+    inspect_source("photos", None, 16, True)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["images"] == 1
+    assert "prepared 1 of 1" in printed.err
+
+
 def test_a_side_of_a_split_is_called_after_the_split(here: Path, capsys) -> None:
     (here / "cats").mkdir()
     pack_of(here / "cats" / "train", noise(1))

@@ -104,6 +104,16 @@ def test_jpegs(tmp_path: Path) -> None:
     assert np.asarray(pack.sizes).tolist() == [[6, 5]] * 4
 
 
+def test_jpegs_of_other_windows_are_refused(tmp_path: Path) -> None:
+    """Merged, those of one pack would be shown with the crop of the other, or with neither."""
+    settings = [{}, {"data.prepare.crop": "center"}, {"data.prepare.crop": "stretch"}, {"data.prepare.filter": "box"}]
+    paths = [pack_of(tmp_path / str(i), [b"x"], kept="jpeg", **one) for i, one in enumerate(settings)]
+    for other in paths[2:]:
+        with pytest.raises(UserError, match="crop or filter of its JPEGs are not those of"):
+            merge_packs([paths[0], other], tmp_path / "out")
+    assert merged(paths[:2], tmp_path / "out").encoded.shown == Pack.open(paths[0]).encoded.shown
+
+
 def test_refused(tmp_path: Path) -> None:
     a = pack_of(tmp_path / "a", noise(2))
     rows = [

@@ -191,6 +191,18 @@ def cut(file: str, by: int) -> Callable[[Path], None]:
     return lambda pack: os.truncate(pack / file, (pack / file).stat().st_size - by)
 
 
+def blank(file: str) -> Callable[[Path], None]:
+    """One flipped bit: a space of the header's padding becomes one that does not break."""
+
+    def change(pack: Path) -> None:
+        content = bytearray((pack / file).read_bytes())
+        assert content[100] == ord(" ")
+        content[100] ^= 0x80
+        (pack / file).write_bytes(content)
+
+    return change
+
+
 def pickled(pack: Path) -> None:
     np.save(pack / "labels.npy", np.array([{}] * 7, dtype=object), allow_pickle=True)
 
@@ -240,6 +252,7 @@ FAULTS = {
     "too few classes": (edit(class_names=["a"]), "labels.npy: labels outside 0 … 0"),
     "classes, no labels": (lambda pack: (pack / "labels.npy").unlink(), "labels.npy: cannot read it: No such file"),
     "negative labels": (replace("labels.npy", np.full(7, -1)), "labels.npy: labels outside 0 … 1"),
+    "labels padded with another blank": (blank("labels.npy"), "labels.npy: its header says"),
     "labels of another type": (replace("labels.npy", np.zeros(7, np.int32)), "labels.npy: its header says"),
     "too many labels": (replace("labels.npy", np.zeros(8, np.int64)), "labels.npy: its header says"),
     "pickled labels": (pickled, "labels.npy: its header says"),

@@ -34,6 +34,11 @@ def blocks(*of: str) -> list[Entry]:
     return [Entry(f"{block}/{i}.png", "s", block=block) for i, block in enumerate(of)]
 
 
+def frames(*of: str) -> list[Entry]:
+    """As those of a video are called."""
+    return [Entry(f"{block.partition('#')[0]}[{i:06d}]", "s", block=block) for i, block in enumerate(of)]
+
+
 def test_by_content(tmp_path: Path) -> None:
     images = noise(60)
     images[40:] = images[:20]
@@ -76,20 +81,30 @@ def test_by_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by_folder", [False, True])
 def test_of_videos_the_end_is_held_out(tmp_path: Path, by_folder: bool) -> None:
     of = [f"clip.mp4#{i // 5:02d}" for i in range(50)]
-    path = pack_of(tmp_path / "pack", noise(50), blocks(*of))
+    path = pack_of(tmp_path / "pack", noise(50), frames(*of))
     split = split_pack(path, tmp_path / "out", at=0.9, by_folder=by_folder)
     assert split.by_time == 50
-    assert [names(pack) for pack in both(tmp_path / "out")][1] == [f"clip.mp4#09/{i}.png" for i in range(45, 50)]
+    assert [names(pack) for pack in both(tmp_path / "out")][1] == [f"clip.mp4[{i:06d}]" for i in range(45, 50)]
 
 
 def test_videos_beside_photos(tmp_path: Path) -> None:
     images = noise(40)
-    path = pack_of(tmp_path / "pack", images, blocks(*[f"clip.mp4#{i // 4}" for i in range(20)], *["photos"] * 20))
+    entries = frames(*[f"clip.mp4#{i // 4}" for i in range(20)]) + blocks(*["photos"] * 40)[20:]
+    path = pack_of(tmp_path / "pack", images, entries)
     split = split_pack(path, tmp_path / "out", at=0.8)
     assert split.by_time == 20
     held = set(names(both(tmp_path / "out")[1]))
     photos = {f"photos/{i}.png" for i in range(20, 40) if share_of_content(0.8).side(images[i].tobytes())}
-    assert held == {f"clip.mp4#4/{i}.png" for i in range(16, 20)} | photos
+    assert held == {f"clip.mp4[{i:06d}]" for i in range(16, 20)} | photos
+
+
+def test_a_folder_called_like_a_stretch_is_no_video(tmp_path: Path) -> None:
+    images = noise(40)
+    path = pack_of(tmp_path / "pack", images, blocks(*["trip#1"] * 20, *["trip#2"] * 20))
+    split = split_pack(path, tmp_path / "out", at=0.7)
+    sides = [share_of_content(0.7).side(image.tobytes()) for image in images]
+    assert split.by_time == 0
+    assert split.images == (sides.count(0), sides.count(1))
 
 
 def test_items_of_several_images_and_of_none(tmp_path: Path) -> None:
@@ -129,7 +144,7 @@ def test_refused(tmp_path: Path) -> None:
     path = pack_of(tmp_path / "pack", noise(3))
     folder = pack_of(tmp_path / "folder", noise(3), blocks("a", "a", "a"))
     one = pack_of(tmp_path / "one", noise(1))
-    video = pack_of(tmp_path / "video", noise(2), blocks("clip.mp4#0", "clip.mp4#0"))
+    video = pack_of(tmp_path / "video", noise(2), frames("clip.mp4#0", "clip.mp4#0"))
     rows = [
         (path, {"at": 1.0}, "--at 1: must be between 0 and 1"),
         (path, {"at": float("nan")}, "--at nan: must be"),

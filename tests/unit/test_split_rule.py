@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gen_dist.data.split_rule import HELD_OUT, TRAIN, is_stretch, share_of_content, sides_of_blocks
+from gen_dist.data.split_rule import HELD_OUT, TRAIN, is_frame, share_of_content, sides_of_blocks
 
 AT = st.floats(0.01, 0.99)
 SIZES = st.lists(st.integers(1, 500), min_size=2, max_size=12)
@@ -45,7 +45,8 @@ def test_refused(at: float) -> None:
     ("block", "is_one"), [("a.mp4#07", True), ("x/a.mp4#123", True), ("a#b", False), ("#1", False), ("", False)]
 )
 def test_stretches(block: str, is_one: bool) -> None:
-    assert is_stretch(block) == is_one
+    assert is_frame(f"{block.rpartition('#')[0]}[000001]", block) == is_one
+    assert not is_frame(f"{block}/a.png", block)
 
 
 @given(SIZES, AT)

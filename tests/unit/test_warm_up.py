@@ -72,6 +72,33 @@ def test_what_was_warmed_up_is_all_that_is_used(packs):
     assert done.stdout.strip() == ""
 
 
+# What looks for duplicates, in a cache that nothing else has filled; prints what had to be compiled for it.
+SIFT = """
+import numpy as np
+from numba.core import event
+from gen_dist.kernels.warm_up import warm_up
+from gen_dist.preparing.duplicates import Duplicates, fingerprints
+warm_up("duplicates")
+images = np.zeros((2, 8, 8, 3), np.uint8)
+images.flags.writeable = False
+with event.install_recorder("numba:compile") as recorder:
+    prints = fingerprints(images, "near")
+    prints.flags.writeable = False
+    for drop in ("none", "near"):
+        Duplicates("near").sift(prints, 0, drop)
+    one = Duplicates("near")
+    one.add(prints[0], 0)
+    one.check(prints[1])
+    Duplicates("exact").check(fingerprints(images, "exact")[0])
+print(*sorted({e.data["dispatcher"].py_func.__name__ for _, e in recorder.buffer}))
+"""
+
+
+def test_looking_for_duplicates_is_warmed_up(cache_home):
+    done = subprocess.run([sys.executable, "-c", SIFT], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_a_folder_that_cannot_be_locked_is_no_fault(cache_home, monkeypatch):
     folder = code_cache.cache_folder()
     (folder / "lock").mkdir()
