@@ -141,7 +141,7 @@ class Making:
             loose=intake.classes.loose,
         )
 
-    def _recall(self, item: Item) -> Callable[[], Outcome] | None:
+    def _recall(self, item: Item) -> Callable[[], Outcome | None] | None:
         known = self._reuse.lookup(item)
         self.read += known is None
         return known

@@ -31,10 +31,10 @@ class Decoder(AbstractContextManager, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An item, and its outcome if that is known already: `recall` fetches it."""
+    """An item, and its outcome if that is known already: `recall` fetches it, or None if it turns out to be damaged."""
 
     item: Item
-    recall: Callable[[], Outcome] | None = None
+    recall: Callable[[], Outcome | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def _load(stopped: threading.Event, chunk: Sequence[Task]) -> list[Content | Out
 
 
 def _load_one(task: Task) -> Content | Outcome:
-    if task.recall is not None:
-        return task.recall()
+    if task.recall is not None and (known := task.recall()) is not None:
+        return known
     try:
         return task.item.load()
     except RejectedError as error:

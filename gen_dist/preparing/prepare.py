@@ -77,7 +77,7 @@ def prepare(
             work.remove()
             return Prepared(out, existing, time.perf_counter() - started, unchanged=True)
         usable = [pack for pack in [*existing.values()] or earlier if pack.meta.settings == order.settings()]
-        making = Making(order, work, Reuse(usable))
+        making = Making(order, work, Reuse(usable, order.recipe))
         making.run(workers or cpus(), make_decoder, progress)
         work.publish()
     return Prepared(out, _open(out, order), time.perf_counter() - started, read=making.read, resumed=making.resumed)
