@@ -15,6 +15,7 @@ from gen_dist.data.pack_index import read_index
 from gen_dist.data.pack_meta import VERSION, Setting, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
+from gen_dist.preparing.decode import MOST_FRAMES
 from gen_dist.preparing.fingerprints import FingerprintFiles
 from gen_dist.preparing.intake import Classes, Intake
 from gen_dist.preparing.outcome import Outcome
@@ -99,7 +100,7 @@ class Making:
         warm_up(
             "duplicates", *(["decoding"] if order.formats or order.recipe.keep_jpeg else [])
         )  # the threads would all compile
-        return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers)
+        return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers, _most_bytes(order.recipe))
 
     def _begin(self, stack: ExitStack) -> Intake | None:
         """The packs as far as they are; None if they are whole."""
@@ -169,6 +170,11 @@ class Making:
             )
             files.complete(about)
         self._work.write(journal.model_copy(update={"whole": True}))
+
+
+def _most_bytes(recipe: Recipe) -> int:
+    """Of all images that are made of a file."""
+    return recipe.size**2 * recipe.channels * (MOST_FRAMES if recipe.all_frames else 1)
 
 
 def _rejected(packs: Iterable[PackFiles]) -> Iterator[tuple[str, str]]:
