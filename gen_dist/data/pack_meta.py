@@ -41,7 +41,7 @@ class Rejected(_Strict):
 class Meta(_Strict):
     """The content of `meta.json`.
 
-    content_hash: SHA-256 over the arrays' bytes, parts in order, then the labels; see `pack_writer.ContentHash`.
+    content_hash: SHA-256 over the arrays' bytes, parts in order; of JPEGs then offsets and sizes; then the labels.
     index_hash: SHA-256 of index.jsonl.
     source_stamp: what `Source.stamp` said, "" for packs made of packs. settings: `data.size`, `data.prepare.*` and
     `data.decoding.*`, as far as they decided what is in the pack.

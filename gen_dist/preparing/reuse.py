@@ -62,7 +62,7 @@ class Reuse:
     def lookup(self, item: Item) -> Callable[[], Outcome | None] | None:
         """A function that fetches the outcome of an unchanged item, or None if that is damaged.
 
-        None for an item that must be read. So must what was left out as a duplicate: what it was equal to may have gone.
+        None for an item that must be read, as must what was left out as a duplicate: what it was equal to may be gone.
         """
         name = os.fsencode(item.name)
         while self._next is not None and os.fsencode(self._next.entry.name) < name:
