@@ -78,6 +78,7 @@ class Making:
 
     def run(self, workers: int, make_decoder: MakeDecoder, progress: Progress | None) -> None:
         """Until the packs are whole. Raises OSError, UserError."""
+        refuse_rejected(self._order, self._order.source.rejected)
         with ExitStack() as stack:
             intake = self._begin(stack)
             if intake is None:
@@ -86,7 +87,7 @@ class Making:
             tasks = (Task(item, self._recall(item)) for item in islice(source.items(), done.items, None))
             written = time.monotonic()
             for some in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
-                self._refuse(some)
+                refuse_rejected(self._order, _reasons(some))
                 intake.take(some)
                 if progress is not None:
                     progress(done.items, source.total)
@@ -147,21 +148,12 @@ class Making:
         self.read += known is None
         return known
 
-    def _refuse(self, pieces: Iterable[Piece]) -> None:
-        if self._order.prepare.on_error == "skip":
-            return
-        for piece in pieces:
-            if isinstance(piece.outcome, str):
-                raise UserError(
-                    f"source '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
-                    "mend or remove the file, or skip such files with --on-error skip"
-                )
-
     def _complete(self, intake: Intake) -> None:
         order, journal = self._order, self._journal(intake)
         self._work.write(journal)
         rejected = [*order.source.rejected, *_rejected(intake.files.values())]
         rejected = sorted((printable(name), reason) for name, reason in rejected)
+        refuse_rejected(order, rejected)  # an interrupted try may have skipped them
         _check_sides(order, intake, rejected)
         for side, files in intake.files.items():
             counts = {**intake.tally.counts(side), "rejected": len(rejected)}
@@ -170,6 +162,21 @@ class Making:
             )
             files.complete(about)
         self._work.write(journal.model_copy(update={"whole": True}))
+
+
+def refuse_rejected(order: Order, rejected: Iterable[tuple[str, str]]) -> None:
+    """Raises UserError for the first, (name, reason), unless such files are skipped."""
+    if order.prepare.on_error == "skip":
+        return
+    for name, reason in rejected:
+        raise UserError(
+            f"source '{order.source.description}': {printable(name)}: {reason}; "
+            "mend or remove the file, or skip such files with --on-error skip"
+        )
+
+
+def _reasons(pieces: Iterable[Piece]) -> Iterator[tuple[str, str]]:
+    return ((piece.item.name, piece.outcome) for piece in pieces if isinstance(piece.outcome, str))
 
 
 def _most_bytes(recipe: Recipe) -> int:

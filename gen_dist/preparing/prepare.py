@@ -14,7 +14,7 @@ from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
 from gen_dist.preparing.decoding import Decoder as LocalDecoder
 from gen_dist.preparing.decoding import kernel_formats
-from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, sides_of
+from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, refuse_rejected, sides_of
 from gen_dist.preparing.pool import cpus
 from gen_dist.preparing.recipe import recipe_of
 from gen_dist.preparing.reuse import Reuse
@@ -75,6 +75,7 @@ def prepare(
         existing = _existing(out, order)
         if existing and all(pack.meta.source_stamp == order.stamp for pack in existing.values()):
             work.remove()
+            refuse_rejected(order, [(one.name, one.reason) for one in existing[order.sides[0]].meta.rejected])
             return Prepared(out, existing, time.perf_counter() - started, unchanged=True)
         usable = [pack for pack in [*existing.values()] or earlier if pack.meta.settings == order.settings()]
         making = Making(order, work, Reuse(usable, order.recipe))
