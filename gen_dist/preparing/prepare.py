@@ -89,15 +89,13 @@ def _cleared(work: WorkFolder, out: Path) -> Iterator[None]:
     """Leaves what can be gone on with after an interruption; nothing after an error, or where there is nothing yet."""
     try:
         yield
-    except OSError as error:
-        work.remove()
-        raise unwritable(out, error) from error
-    except UserError:
-        work.remove()
-        raise
-    except BaseException:
-        if work.journal() is None:
+    except BaseException as error:
+        unlistened = isinstance(error, BrokenPipeError)  # whoever was told of the progress has gone: an interruption
+        failed = isinstance(error, OSError | UserError) and not unlistened
+        if failed or work.journal() is None:
             work.remove()
+        if isinstance(error, OSError) and not unlistened:
+            raise unwritable(out, error) from error
         raise
 
 

@@ -209,8 +209,9 @@ def test_what_was_skipped_is_refused_if_it_is_to_fail(source: Path) -> None:
     assert sorted(os.listdir(source.parent)) == ["pack", "source"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
 def test_what_an_interrupted_try_skipped_is_refused_if_it_is_to_fail(
-    source: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     put(source, range(9))
     (source / "!broken.png").touch()
@@ -222,15 +223,16 @@ def test_what_an_interrupted_try_skipped_is_refused_if_it_is_to_fail(
         nonlocal seen
         seen += 1
         if seen == 2:
-            raise KeyboardInterrupt
+            raise error(32, "nobody listens")
 
     wanted = PrepareSettings()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error, match="nobody listens"):
         prepare(
             *(Folder(source, 1 << 20), source.parent / "pack", 8, wanted, LIBRARIES),
             make_decoder=PlainDecoder,
             progress=interrupt,
         )
+    assert WorkFolder(source.parent / "pack").journal() is not None
     with pytest.raises(UserError, match=r"!broken.png: empty file; .*--on-error skip"):
         run(source, on_error="fail")
 
