@@ -117,7 +117,7 @@ def _describe(done: Prepared) -> None:
         _say(f"{done.path}: nothing to do: {done.images} images, made from the same source with the same settings")
         return
     height, width, _ = first.shape
-    rate = first.counts["files"] / max(done.seconds, 1e-9)
+    rate = (first.counts["files"] - done.resumed) / max(done.seconds, 1e-9)
     what = f"{done.images} images of {width}x{height} in {done.seconds:.1f} s ({rate:.0f} items/s)"
     _say(f"{done.path}: {what}")
     if done.resumed:

@@ -140,6 +140,14 @@ class Pack:
         """What became of each item of the source, in order. Raises UserError for a damaged index."""
         return read_index(self.path)
 
+    def has_whole_index(self) -> bool:
+        """Whether `entries` are those that the pack was written with. Raises UserError if they cannot be read."""
+        try:
+            with open(self.path / INDEX, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.meta.index_hash
+        except OSError as error:
+            raise damaged(self.path, INDEX, f"cannot read it: {error.strerror}") from error
+
     def verify(self, progress: Callable[[int, int], None] | None = None) -> list[int]:
         """Reads everything; returns the indices of damaged images. `progress(done, total)` gets numbers of images.
 
@@ -165,12 +173,7 @@ class Pack:
         if not bad and not intact:
             files = [OFFSETS, SIZES] * (self.offsets is not None) + [LABELS] * (self.labels is not None)
             raise damaged(self.path, " or ".join(files) or META, "the content hash does not match")
-        try:
-            with open(self.path / INDEX, "rb") as file:
-                index_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise damaged(self.path, INDEX, f"cannot read it: {error.strerror}") from error
-        if index_hash != self.meta.index_hash:
+        if not self.has_whole_index():
             raise damaged(self.path, INDEX, f"does not match its hash in {META}")
         return bad
 

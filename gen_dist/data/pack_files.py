@@ -4,6 +4,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,16 +70,25 @@ class PackFiles:
         self._unlabelled = written.unlabelled if written else 0
         self._part_images = written.images if written else 0
         self.images = self._part_images + sum(part.images for part in self._parts)
+        with ExitStack() as stack:  # which closes what is open if anything is missing
+            self._open(written, stack)
+            stack.pop_all()
+
+    def _open(self, written: Written | None, stack: ExitStack) -> None:
         count = self.images if written else None
-        self._labels = NpyStream(folder / LABELS, np.int64, (), count)
-        self._checksums = NpyStream(folder / CHECKSUMS, np.uint32, (), count)
-        self._offsets, self._sizes = self._encoded_streams(count)
-        self._index = open(folder / INDEX, "r+b" if written else "w+b")  # noqa: SIM115 - closed by complete or discard
+        self._labels = NpyStream(self.folder / LABELS, np.int64, (), count)
+        stack.callback(self._labels.discard)
+        self._checksums = NpyStream(self.folder / CHECKSUMS, np.uint32, (), count)
+        stack.callback(self._checksums.discard)
+        self._offsets, self._sizes = self._encoded_streams(count, stack)
+        self._index = open(self.folder / INDEX, "r+b" if written else "w+b")  # noqa: SIM115 - closed by complete or discard
+        stack.callback(self._index.close)
         self._index.truncate(written.index if written else 0)
         self._index.seek(0, os.SEEK_END)
         self._part: NpyStream | None = None
         if written and written.images:
             self._part = self._open_part(written.bytes if self._is_jpeg else written.images)
+            stack.callback(self._part.discard)
         self._digest = hashlib.sha256()
         if written:
             self._read_again()
@@ -236,13 +246,16 @@ class PackFiles:
         self._parts.append(Part(file=self._part.path.name, images=self._part_images, bytes=length))
         self._part, self._part_images = None, 0
 
-    def _encoded_streams(self, count: int | None) -> tuple[NpyStream | None, NpyStream | None]:
+    def _encoded_streams(self, count: int | None, stack: ExitStack) -> tuple[NpyStream | None, NpyStream | None]:
         if not self._is_jpeg:
             return None, None
         offsets = NpyStream(self.folder / OFFSETS, np.int64, (), None if count is None else count + 1)
+        stack.callback(offsets.discard)
         if count is None:
             offsets.append(np.int64(0).tobytes())
-        return offsets, NpyStream(self.folder / SIZES, np.int32, (2,), count)
+        sizes = NpyStream(self.folder / SIZES, np.int32, (2,), count)
+        stack.callback(sizes.discard)
+        return offsets, sizes
 
     def _total_bytes(self) -> int:
         return (self._part.count if self._part else 0) + sum(part.bytes for part in self._parts)

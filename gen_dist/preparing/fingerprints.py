@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -23,17 +24,11 @@ class FingerprintFiles:
     def __init__(self, folder: Path, count: int) -> None:
         self._duplicates, self._names = Duplicates("near"), Names()
         mode = "r+b" if count else "w+b"
-        self._prints: IO[bytes] = open(folder / "fingerprints", mode)  # noqa: SIM115 - closed by close
-        self._listed: IO[bytes] = open(folder / "names", mode)  # noqa: SIM115
-        length = fingerprint_length("near")
-        for start in range(0, count, _ROWS):
-            rows = min(_ROWS, count - start)
-            data = np.frombuffer(self._prints.read(rows * length), np.uint8)
-            self._duplicates.sift(data.reshape(rows, length), start)
-        self._read_names(count)
-        for file in (self._prints, self._listed):
-            file.truncate(file.tell())
-            file.seek(0, os.SEEK_END)
+        with ExitStack() as stack:  # which closes them if anything is missing
+            self._prints: IO[bytes] = stack.enter_context(open(folder / "fingerprints", mode))
+            self._listed: IO[bytes] = stack.enter_context(open(folder / "names", mode))
+            self._take_up(count)
+            stack.pop_all()
 
     def sift(self, fingerprints: np.ndarray, names: Sequence[str], drop: str) -> tuple[np.ndarray, list[str]]:
         """What images are, in order, each beside those that stayed, as `Duplicates.sift` has it; and whom each is like.
@@ -57,6 +52,17 @@ class FingerprintFiles:
     def close(self) -> None:
         self._prints.close()
         self._listed.close()
+
+    def _take_up(self, count: int) -> None:
+        length = fingerprint_length("near")
+        for start in range(0, count, _ROWS):
+            rows = min(_ROWS, count - start)
+            data = np.frombuffer(self._prints.read(rows * length), np.uint8)
+            self._duplicates.sift(data.reshape(rows, length), start)
+        self._read_names(count)
+        for file in (self._prints, self._listed):
+            file.truncate(file.tell())
+            file.seek(0, os.SEEK_END)
 
     def _read_names(self, count: int) -> None:
         rest, position = b"", 0

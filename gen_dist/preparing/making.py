@@ -15,6 +15,7 @@ from gen_dist.data.pack_index import read_index
 from gen_dist.data.pack_meta import VERSION, Setting, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
+from gen_dist.preparing.decode import MOST_FRAMES
 from gen_dist.preparing.fingerprints import FingerprintFiles
 from gen_dist.preparing.intake import Classes, Intake
 from gen_dist.preparing.outcome import Outcome
@@ -77,6 +78,7 @@ class Making:
 
     def run(self, workers: int, make_decoder: MakeDecoder, progress: Progress | None) -> None:
         """Until the packs are whole. Raises OSError, UserError."""
+        refuse_rejected(self._order, self._order.source.rejected)
         with ExitStack() as stack:
             intake = self._begin(stack)
             if intake is None:
@@ -87,7 +89,7 @@ class Making:
             if progress is not None:
                 progress(done.items, source.total)
             for some in stack.enter_context(closing(self._pieces(tasks, workers, make_decoder))):
-                self._refuse(some)
+                refuse_rejected(self._order, _reasons(some))
                 intake.take(some)
                 if progress is not None:
                     progress(done.items, source.total)
@@ -101,7 +103,7 @@ class Making:
         warm_up(
             "duplicates", *(["decoding"] if order.formats or order.recipe.keep_jpeg else [])
         )  # the threads would all compile
-        return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers)
+        return pieces(tasks, lambda: make_decoder(order.recipe, order.formats), workers, _most_bytes(order.recipe))
 
     def _begin(self, stack: ExitStack) -> Intake | None:
         """The packs as far as they are; None if they are whole."""
@@ -143,26 +145,17 @@ class Making:
             loose=intake.classes.loose,
         )
 
-    def _recall(self, item: Item) -> Callable[[], Outcome] | None:
+    def _recall(self, item: Item) -> Callable[[], Outcome | None] | None:
         known = self._reuse.lookup(item)
         self.read += known is None
         return known
-
-    def _refuse(self, pieces: Iterable[Piece]) -> None:
-        if self._order.prepare.on_error == "skip":
-            return
-        for piece in pieces:
-            if isinstance(piece.outcome, str):
-                raise UserError(
-                    f"source '{self._order.source.description}': {printable(piece.item.name)}: {piece.outcome}; "
-                    "mend or remove the file, or skip such files with --on-error skip"
-                )
 
     def _complete(self, intake: Intake) -> None:
         order, journal = self._order, self._journal(intake)
         self._work.write(journal)
         rejected = [*order.source.rejected, *_rejected(intake.files.values())]
         rejected = sorted((printable(name), reason) for name, reason in rejected)
+        refuse_rejected(order, rejected)  # an interrupted try may have skipped them
         _check_sides(order, intake, rejected)
         for side, files in intake.files.items():
             counts = {**intake.tally.counts(side), "rejected": len(rejected)}
@@ -171,6 +164,26 @@ class Making:
             )
             files.complete(about)
         self._work.write(journal.model_copy(update={"whole": True}))
+
+
+def refuse_rejected(order: Order, rejected: Iterable[tuple[str, str]]) -> None:
+    """Raises UserError for the first, (name, reason), unless such files are skipped."""
+    if order.prepare.on_error == "skip":
+        return
+    for name, reason in rejected:
+        raise UserError(
+            f"source '{order.source.description}': {printable(name)}: {reason}; "
+            "mend or remove the file, or skip such files with --on-error skip"
+        )
+
+
+def _reasons(pieces: Iterable[Piece]) -> Iterator[tuple[str, str]]:
+    return ((piece.item.name, piece.outcome) for piece in pieces if isinstance(piece.outcome, str))
+
+
+def _most_bytes(recipe: Recipe) -> int:
+    """Of all images that are made of a file."""
+    return recipe.size**2 * recipe.channels * (MOST_FRAMES if recipe.all_frames else 1)
 
 
 def _rejected(packs: Iterable[PackFiles]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from gen_dist.preparing.outcome import Decoded, Outcome
 from gen_dist.sources.source import Content, Item, RejectedError
 
 CHUNK_ITEMS = 64  # what a worker takes at a time
-CHUNK_BYTES = 16 << 20  # of contents, at most, unless a single one is larger
+CHUNK_BYTES = 16 << 20  # of contents and of what may become of them, at most, unless a single one needs more
 
 
 class Decoder(AbstractContextManager, Protocol):
@@ -31,10 +31,10 @@ class Decoder(AbstractContextManager, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An item, and its outcome if that is known already: `recall` fetches it."""
+    """An item, and its outcome if that is known already: `recall` fetches it, or None if it turns out to be damaged."""
 
     item: Item
-    recall: Callable[[], Outcome] | None = None
+    recall: Callable[[], Outcome | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,12 @@ class Piece:
     fingerprints: np.ndarray | None = None
 
 
-def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: int) -> Generator[list[Piece]]:
+def pieces(
+    tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: int, outcome_bytes: int = 0
+) -> Generator[list[Piece]]:
     """What became of each task's item, in order, some at a time; a bounded number of chunks is under way.
+
+    outcome_bytes: of all images of an item, at most; so much memory is counted for each.
 
     Threads of their own read ahead: a read gives Python's lock away and waits for it several times, while decoders
     should wait for nothing.
@@ -60,7 +64,7 @@ def pieces(tasks: Iterable[Task], make_decoder: Callable[[], Decoder], workers: 
         loaders, decoders = (_pool(stack, what, workers) for what in ("load", "decode"))
         stack.callback(stopped.set)  # before the shutdowns, which wait for the chunks that have begun
         under_way: deque[Future[list[Piece]]] = deque()
-        for chunk in _chunks(tasks):
+        for chunk in _chunks(tasks, outcome_bytes):
             loading = loaders.submit(_load, stopped, chunk)
             under_way.append(decoders.submit(_decode, free, stopped, chunk, loading))
             if len(under_way) > 2 * workers:
@@ -80,12 +84,12 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunks(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+def _chunks(tasks: Iterable[Task], outcome_bytes: int) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     size = 0
     for task in tasks:
         chunk.append(task)
-        size += task.item.content_bytes
+        size += task.item.content_bytes + outcome_bytes
         if len(chunk) == CHUNK_ITEMS or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -99,8 +103,8 @@ def _load(stopped: threading.Event, chunk: Sequence[Task]) -> list[Content | Out
 
 
 def _load_one(task: Task) -> Content | Outcome:
-    if task.recall is not None:
-        return task.recall()
+    if task.recall is not None and (known := task.recall()) is not None:
+        return known
     try:
         return task.item.load()
     except RejectedError as error:

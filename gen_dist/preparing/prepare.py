@@ -14,7 +14,7 @@ from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
 from gen_dist.preparing.decoding import Decoder as LocalDecoder
 from gen_dist.preparing.decoding import kernel_formats
-from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, sides_of
+from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, refuse_rejected, sides_of
 from gen_dist.preparing.pool import cpus
 from gen_dist.preparing.recipe import recipe_of
 from gen_dist.preparing.reuse import Reuse
@@ -75,9 +75,10 @@ def prepare(
         existing = _existing(out, order)
         if existing and all(pack.meta.source_stamp == order.stamp for pack in existing.values()):
             work.remove()
+            refuse_rejected(order, [(one.name, one.reason) for one in existing[order.sides[0]].meta.rejected])
             return Prepared(out, existing, time.perf_counter() - started, unchanged=True)
         usable = [pack for pack in [*existing.values()] or earlier if pack.meta.settings == order.settings()]
-        making = Making(order, work, Reuse(usable))
+        making = Making(order, work, Reuse(usable, order.recipe))
         making.run(workers or cpus(), make_decoder, progress)
         work.publish()
     return Prepared(out, _open(out, order), time.perf_counter() - started, read=making.read, resumed=making.resumed)
@@ -88,15 +89,13 @@ def _cleared(work: WorkFolder, out: Path) -> Iterator[None]:
     """Leaves what can be gone on with after an interruption; nothing after an error, or where there is nothing yet."""
     try:
         yield
-    except OSError as error:
-        work.remove()
-        raise unwritable(out, error) from error
-    except UserError:
-        work.remove()
-        raise
-    except BaseException:
-        if work.journal() is None:
+    except BaseException as error:
+        unlistened = isinstance(error, BrokenPipeError)  # whoever was told of the progress has gone: an interruption
+        failed = isinstance(error, OSError | UserError) and not unlistened
+        if failed or work.journal() is None:
             work.remove()
+        if isinstance(error, OSError) and not unlistened:
+            raise unwritable(out, error) from error
         raise
 
 

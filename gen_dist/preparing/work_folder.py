@@ -93,8 +93,7 @@ class WorkFolder:
             (self.folder / _JOURNAL).unlink()
         shutil.rmtree(self.pack, ignore_errors=True)
         self.pack.mkdir()
-        if os.path.lexists(self._old) and not os.path.lexists(self.path):
-            self._old.rename(self.path)
+        self._put_back()
 
     def publish(self) -> None:
         """Gives the pack its name, in place of one that had it, and removes the folder. Raises OSError."""
@@ -107,7 +106,14 @@ class WorkFolder:
         self.remove()
 
     def remove(self) -> None:
-        """The folder and everything in it, and those above it that were made for it and hold nothing."""
+        """The folder and everything in it, and those above it that were made for it and hold nothing.
+
+        A pack that was about to be replaced gets its place back first.
+        """
+        try:
+            self._put_back()
+        except OSError:
+            return  # better this folder than no pack
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self._made:
@@ -119,6 +125,11 @@ class WorkFolder:
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
         return folders
+
+    def _put_back(self) -> None:
+        """Raises OSError."""
+        if os.path.lexists(self._old) and not os.path.lexists(self.path):
+            self._old.rename(self.path)
 
     def _locked(self) -> IO | None:
         """The lock; None if another process has just removed the folder with the file in which it is."""

@@ -75,9 +75,9 @@ class ArraySource:
         name: what errors call it.
         files: that decide the content, for the stamp.
         remedy: what errors tell the user to do.
+        closing: called by `close`.
         read: called when an item, the total or the classes are first asked for. Raises UserError, or DamagedError,
-            DecodeError, UnsupportedError or OSError
-            to be turned into one.
+            DecodeError, UnsupportedError or OSError to be turned into one.
 
     Raises:
         UserError: one of the files is none, or cannot be looked at.
@@ -86,9 +86,18 @@ class ArraySource:
     rejected: Sequence[tuple[str, str]] = ()
     consecutive = False
 
-    def __init__(self, path: Path, name: str, files: Sequence[Path], read: Callable[[], Arrays], remedy: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        files: Sequence[Path],
+        read: Callable[[], Arrays],
+        remedy: str,
+        closing: Callable[[], None] | None = None,
+    ) -> None:
         self.description = printable(os.path.abspath(path))
         self._path, self._name, self._read, self._remedy = path, name, read, remedy
+        self._closing = closing
         self._lock = threading.Lock()
         self._arrays: Arrays | None = None
         facts = [self._look_at(file) for file in files]
@@ -130,6 +139,8 @@ class ArraySource:
     def close(self) -> None:
         for file in self._arrays.files if self._arrays else ():
             file.close()
+        if self._closing is not None:
+            self._closing()
 
     def _have(self) -> Arrays:
         with self._lock:

@@ -38,7 +38,7 @@ def open_cifar(path: Path, name: str = "SOURCE", limits: Limits | None = None) -
 def cifar_in_archive(archive: ArchiveSource, path: Path, name: str = "SOURCE") -> ArraySource | None:
     """The images of CIFAR's own archive, `cifar-10-binary.tar.gz` or the like; None if it is another one.
 
-    The archive may be closed when an item, the total or the classes of the result have been asked for.
+    The result closes the archive when it is closed itself.
     """
     names = {os.path.basename(member): member for member in archive.names()}
     wanted = batches(names)
@@ -53,7 +53,7 @@ def cifar_in_archive(archive: ArchiveSource, path: Path, name: str = "SOURCE") -
         except RejectedError as error:
             raise DamagedError(str(error)) from error
 
-    return ArraySource(path, name, [path], read, _REMEDY)
+    return ArraySource(path, name, [path], read, _REMEDY, archive.close)
 
 
 def batches(names: Iterable[str]) -> list[str]:

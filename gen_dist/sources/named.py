@@ -3,12 +3,13 @@
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from gen_dist.errors import UserError
 from gen_dist.kernels.limits import Limits
-from gen_dist.sources.archive import open_archive
+from gen_dist.sources.archive import ArchiveSource, open_archive
 from gen_dist.sources.catalogue import Entry, Kind
 from gen_dist.sources.cifar_arrays import cifar_in_archive, open_cifar
 from gen_dist.sources.downloading import Progress
@@ -56,7 +57,11 @@ def _cifar(limits: Limits, paths: list[Path], entry: Entry) -> Source:
     if path.is_dir():
         return open_cifar(path, entry.title, limits)
     archive = open_archive(path, limits.file_bytes, entry.title)
-    return cifar_in_archive(archive, path, entry.title) or archive
+    try:
+        return cifar_in_archive(archive, path, entry.title) or archive
+    except UserError:
+        archive.close()
+        raise
 
 
 def _archives(limits: Limits, paths: list[Path], entry: Entry) -> Source:
@@ -75,7 +80,11 @@ def _together(entry: Entry, parts: list[tuple[Path, Source]]) -> Source:
 def _nested(limits: Limits, paths: list[Path], entry: Entry) -> Source:
     """The archive inside the archive is written out, into a temporary folder that goes with the source."""
     (path,) = paths
-    outer = open_archive(path, limits.file_bytes, entry.title)
+    with closing(open_archive(path, limits.file_bytes, entry.title)) as outer:
+        return _unpacked(limits, path, entry, outer)
+
+
+def _unpacked(limits: Limits, path: Path, entry: Entry, outer: ArchiveSource) -> Source:
     wanted = Path(entry.member).name
     member = next((name for name in outer.names() if Path(name).name == wanted), None)
     if member is None:
@@ -87,12 +96,14 @@ def _nested(limits: Limits, paths: list[Path], entry: Entry) -> Source:
         date = os.stat(path).st_mtime_ns
         os.utime(inner, ns=(date, date))  # the same whenever it is written out
         source = open_archive(inner, limits.file_bytes, entry.title)
+    except UserError:
+        folder.cleanup()
+        raise
     except (OSError, RejectedError) as error:
         folder.cleanup()
         raise UserError(f"{entry.title} '{path}': {wanted}: {error}; get it again from {entry.home}") from error
     stamp = outer.stamp()
-    outer.close()
-    return Selected(source, str(path), lambda: stamp, entry.leave_out, folder.cleanup)
+    return Selected(source, outer.description, lambda: stamp, entry.leave_out, folder.cleanup)
 
 
 def _nothing() -> None:

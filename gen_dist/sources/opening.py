@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -171,9 +172,20 @@ def _open_folder(path: Path, how: Opening) -> Source:
         return open_videos(paths, folder.folder, how.prepare.every or 1, how.prepare.fps, how.limits)
     archives = sorted((name for kind in _ARCHIVES for name in found.get(kind, [])), key=os.fsencode)
     if archives:
-        parts = [(name, open_archive(folder.folder / name, how.limits.file_bytes, how.name)) for name in archives]
-        return Joined(str(folder.folder), parts)
+        return _open_joined(folder, archives, how)
     raise _no_image(folder, found, how)
+
+
+def _open_joined(folder: Folder, archives: list[str], how: Opening) -> Source:
+    with ExitStack() as stack:  # which closes the first ones if another is damaged
+        parts = []
+        for name in archives:
+            part = open_archive(folder.folder / name, how.limits.file_bytes, how.name)
+            stack.callback(part.close)
+            parts.append((name, part))
+        joined = Joined(str(folder.folder), parts)
+        stack.pop_all()
+        return joined
 
 
 def _no_image(folder: Folder, found: dict[Kind, list[str]], how: Opening) -> UserError:

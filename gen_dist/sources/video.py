@@ -23,12 +23,6 @@ from gen_dist.sources.source import Item, RejectedError
 from gen_dist.sources.stretches import block
 from gen_dist.sources.video_process import Counted, NoFramesError, VideoProcess
 
-# Of the files that are worth a try; their content decides.
-SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".flv", ".ivf", ".m2ts", ".m4v", ".mkv", ".mov"),
-    *(".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
-)
-
 
 @dataclass(frozen=True)
 class _Clip:
@@ -73,8 +67,7 @@ class VideoSource:
         """Raises UserError if a file has changed since the source was opened."""
         with VideoProcess(self._limits) as process:
             for clip in self._clips:
-                about = os.stat(clip.path)
-                if (about.st_size, about.st_mtime_ns) != (clip.bytes, clip.changed):
+                if _facts(clip.path) != (clip.bytes, clip.changed):
                     raise UserError(f"video '{clip.path}': it has changed while it was being read; run again")
                 stamp = self._stamp(clip)
                 for number, content in process.frames(clip.path, clip.wanted):
@@ -174,6 +167,15 @@ def _clip(process: VideoProcess, path: str, name: str, many: bool, every: int, f
     class_name = folder if many and inside else None
     wanted = choose(counted, every, fps)
     return _Clip(os.path.abspath(path), name, class_name, about.st_size, about.st_mtime_ns, counted, wanted)
+
+
+def _facts(path: str) -> tuple[int, int] | None:
+    """Length and date of a file; None where there is none any more."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_size, about.st_mtime_ns
 
 
 def _check(every: int, fps: float | None) -> None:

@@ -176,6 +176,67 @@ def test_a_side_without_images_is_refused(source: Path) -> None:
     assert os.listdir(source.parent) == ["source"]
 
 
+def test_a_pack_that_cannot_be_replaced_keeps_its_place(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(source, range(5))
+    before = files(run(source).path)
+    put(source, range(5, 9))
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.name == "pack" and path.parent.name == ".pack.partial":
+            raise OSError(28, "No space left on device")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(UserError, match="No space left"):
+        run(source)
+    assert files(source.parent / "pack") == before
+    assert sorted(os.listdir(source.parent)) == ["pack", "source"]
+
+
+def test_what_was_skipped_is_refused_if_it_is_to_fail(source: Path) -> None:
+    put(source, range(5))
+    (source / "0" / "loop").symlink_to(source)
+    with pytest.raises(UserError, match=r"0/loop: a link to a folder that was read already; .*--on-error skip"):
+        run(source, on_error="fail")
+    assert os.listdir(source.parent) == ["source"]
+    (source / "0" / "loop").unlink()
+    (source / "broken.png").touch()
+    before = files(run(source).path)
+    with pytest.raises(UserError, match=r"broken.png: empty file; .*--on-error skip"):
+        run(source, on_error="fail")  # unchanged
+    assert files(source.parent / "pack") == before
+    assert sorted(os.listdir(source.parent)) == ["pack", "source"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
+def test_what_an_interrupted_try_skipped_is_refused_if_it_is_to_fail(
+    source: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    put(source, range(9))
+    (source / "!broken.png").touch()
+    monkeypatch.setattr(making, "SECONDS_BETWEEN_JOURNALS", -1.0)
+    monkeypatch.setattr(pool, "CHUNK_ITEMS", 4)
+    seen = 0
+
+    def interrupt(done: int, total: int | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            raise error(32, "nobody listens")
+
+    wanted = PrepareSettings()
+    with pytest.raises(error, match="nobody listens"):
+        prepare(
+            *(Folder(source, 1 << 20), source.parent / "pack", 8, wanted, LIBRARIES),
+            make_decoder=PlainDecoder,
+            progress=interrupt,
+        )
+    assert WorkFolder(source.parent / "pack").journal() is not None
+    with pytest.raises(UserError, match=r"!broken.png: empty file; .*--on-error skip"):
+        run(source, on_error="fail")
+
+
 def in_child(work: Callable[[], object]) -> int:
     """Forks; the child works and ends, however that ends. Returns its process id."""
     child = os.fork()

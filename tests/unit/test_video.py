@@ -200,6 +200,9 @@ def test_the_stamp_tells_changes(clip: Path, tmp_path: Path) -> None:
     assert len(set(stamps)) == 4
     with pytest.raises(UserError, match=r"clip\.mkv': it has changed while it was being read"):
         next(source.items())
+    path.unlink()
+    with pytest.raises(UserError, match=r"clip\.mkv': it has changed while it was being read"):
+        next(source.items())
 
 
 # Splitting by time.
