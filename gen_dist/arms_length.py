@@ -15,6 +15,7 @@ import gen_dist
 from gen_dist.errors import RunError
 
 READY = b"!"
+CRASHES = "crashes the decoder"
 SECONDS_TO_START = 60.0  # of which a tenth of one is usual
 
 
@@ -67,17 +68,21 @@ class ServingProcess:
         return code
 
     def _start(self) -> socket.socket:
-        self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(SECONDS_TO_START)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
-                cwd=Path(gen_dist.__file__).parent.parent,  # so that it finds gen_dist, and nothing of the user's
-                env={**os.environ, **self._changes},
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+        try:
+            self._socket, theirs = socket.socketpair()
+            self._socket.settimeout(SECONDS_TO_START)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", self.module, *self.arguments],
+                    cwd=Path(gen_dist.__file__).parent.parent,  # so that it finds gen_dist, and nothing of the user's
+                    env={**os.environ, **self._changes},
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+        except OSError as error:  # no memory, or no process or file more
+            self.stop()
+            raise RunError(f"the {self.what} does not start: {error.strerror}") from error
         try:
             ready = self._socket.recv(len(READY)) == READY
         except TimeoutError:
@@ -101,6 +106,11 @@ def receive(link: socket.socket, length: int) -> bytearray:
     return data
 
 
+def depends_on_the_moment(reason: str) -> bool:
+    """Whether a file that was refused for this reason may be accepted the next time."""
+    return reason.startswith(("takes more ", CRASHES))
+
+
 def crash(code: int) -> str:
     """The reason for a file that ended the process that decoded it."""
-    return f"crashes the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+    return f"{CRASHES} ({f'signal {-code}' if code < 0 else f'exit code {code}'})"

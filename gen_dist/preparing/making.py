@@ -1,5 +1,6 @@
 """Packs in the making: what an interrupted try left is gone on with, if it was of the same source and settings."""
 
+import functools
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from gen_dist.data.pack_meta import VERSION, Setting, printable
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.preparing.decode import MOST_FRAMES
+from gen_dist.preparing.decoding import kernel_formats
 from gen_dist.preparing.fingerprints import FingerprintFiles
 from gen_dist.preparing.intake import Classes, Intake
 from gen_dist.preparing.outcome import Outcome
@@ -36,28 +38,36 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made of a source whose stamp is `stamp`. `formats` are those that our kernels are to read."""
+    """What is to be made of a source whose stamp is `stamp`."""
 
     source: Source
     stamp: str
     recipe: Recipe
     prepare: PrepareSettings
     decoding: DecodingSettings
-    formats: tuple[str, ...]
     split: Split | None
+
+    @functools.cached_property
+    def formats(self) -> tuple[str, ...]:
+        """Those that our kernels are to read. Looked up late: a compressed tar is inflated for its size."""
+        return kernel_formats(self.decoding.decoder, self.source.total_bytes)
 
     @property
     def sides(self) -> tuple[str, ...]:
         """Names of the packs; "" is that of an only one."""
         return sides_of(self.split)
 
-    def settings(self) -> dict[str, Setting]:
-        """All that decides what the packs hold, beside the source."""
+    def wished(self) -> dict[str, Setting]:
+        """The settings that decide what the packs hold."""
         prepare = flatten(self.prepare.model_dump(exclude={"on_error"}), "data.prepare.")
         decoding = flatten(self.decoding.model_dump(), "data.decoding.")
         split = {} if self.split is None else {"split": self.split.share, "split.by_folder": self.split.by_folder}
-        settings = {"data.size": self.recipe.size, **prepare, **decoding, **split, DECODED_BY: ",".join(self.formats)}
+        settings = {"data.size": self.recipe.size, **prepare, **decoding, **split}
         return settings  # type: ignore[return-value]  # all settings are plain values
+
+    def settings(self) -> dict[str, Setting]:
+        """All that decides what the packs hold, beside the source: those, and what `auto` came to."""
+        return {**self.wished(), DECODED_BY: ",".join(self.formats)}
 
     def key(self) -> str:
         about = [VERSION, self.source.description, self.stamp, self.settings()]

@@ -13,7 +13,6 @@ from gen_dist.data.pack_meta import META, Setting, printable
 from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
 from gen_dist.preparing.decoding import Decoder as LocalDecoder
-from gen_dist.preparing.decoding import kernel_formats
 from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, refuse_rejected, sides_of
 from gen_dist.preparing.pool import cpus
 from gen_dist.preparing.recipe import recipe_of
@@ -71,6 +70,7 @@ def prepare(
     """
     started = time.perf_counter()
     order = order_of(source, size, prepare or PrepareSettings(), decoding or DecodingSettings(), split)
+    _existing(out, order)  # what is refused costs nobody's interrupted try
     with WorkFolder(out) as work, _cleared(work, out):
         existing = _existing(out, order)
         if existing and all(pack.meta.source_stamp == order.stamp for pack in existing.values()):
@@ -103,8 +103,7 @@ def order_of(
     source: Source, size: int, prepare: PrepareSettings, decoding: DecodingSettings, split: Split | None = None
 ) -> Order:
     """Raises UserError for settings that are no good."""
-    recipe, formats = recipe_of(size, prepare, decoding), kernel_formats(decoding.decoder, source.total_bytes)
-    return Order(source, source.stamp(), recipe, prepare, decoding, formats, split)
+    return Order(source, source.stamp(), recipe_of(size, prepare, decoding), prepare, decoding, split)
 
 
 def check_place(out: Path, split: Split | None) -> None:
@@ -129,7 +128,7 @@ def _existing(out: Path, order: Order) -> dict[str, Pack]:
     for pack in packs.values():
         if pack.meta.source != printable(order.source.description):
             raise _other(out, f"made from '{pack.meta.source}'")
-        if changed := _difference(pack.meta.settings, order.settings()):
+        if changed := _difference(pack.meta.settings, order.wished()):
             raise _other(out, f"made with {changed}")
     return packs
 

@@ -26,7 +26,6 @@ class Recipe:
         background: RGB behind transparent pixels and beside padded images.
         all_frames: every frame of an animation, not the first only.
         keep_jpeg: keep an encoded file of the image's own size beside the pixels.
-        decoder: "auto", "kernels" or "libraries".
     """
 
     size: int
@@ -37,7 +36,6 @@ class Recipe:
     background: tuple[int, int, int] = (255, 255, 255)
     all_frames: bool = False
     keep_jpeg: bool = False
-    decoder: str = "auto"
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> str:
@@ -76,7 +74,6 @@ def recipe_of(size: int, prepare: "PrepareSettings", decoding: "DecodingSettings
         background=_color(prepare.background),
         all_frames=prepare.frames == "all",
         keep_jpeg=prepare.keep == "jpeg",
-        decoder=decoding.decoder,
         limits=decoding.limits(),
     )
 

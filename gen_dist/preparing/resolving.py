@@ -111,7 +111,7 @@ def _check_shape(path: str, shape: tuple[int, int, int], size: int) -> None:
 def _cached(source: Source, data: DataSettings) -> Path:
     """Where the pack of such a source belongs: its name begins alike for all states of the source."""
     order = order_of(source, data.size, data.prepare, data.decoding)
-    place = hashlib.sha256(f"{VERSION} {source.description!r} {order.settings()}".encode()).hexdigest()
+    place = hashlib.sha256(f"{VERSION} {source.description!r} {order.wished()}".encode()).hexdigest()
     return packs_cache() / f"{place[:24]}-{order.stamp[:16]}"
 
 

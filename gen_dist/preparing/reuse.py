@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gen_dist.arms_length import depends_on_the_moment
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_index import Entry
 from gen_dist.kernels.cropping import window
@@ -70,7 +71,8 @@ class Reuse:
         known = self._next
         if known is None or (known.entry.name, known.entry.stamp) != (item.name, item.stamp) or known.entry.dropped:
             return None
-        return None if UNREADABLE in item.stamp else known.recall
+        passing = UNREADABLE in item.stamp or depends_on_the_moment(known.entry.reason)
+        return None if passing else known.recall
 
 
 def _entries(pack: Pack, recipe: Recipe) -> Iterator[_Known]:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import resource
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from gen_dist.sources.named import open_known
 from gen_dist.sources.npy_arrays import open_npy, open_npz
 from gen_dist.sources.source import RejectedError, Source
 
+OTHER_FILES = 200  # that may be open besides archives
 _ARCHIVES: tuple[Kind, ...] = ("zip", "tar", "compressed tar")
 _WANTED = "give a folder, zip or tar of images, a video, IDX, CIFAR, .npy or .npz files, or a known name such as mnist"
 
@@ -172,6 +174,7 @@ def _open_folder(path: Path, how: Opening) -> Source:
         return open_videos(paths, folder.folder, how.prepare.every or 1, how.prepare.fps, how.limits)
     archives = sorted((name for kind in _ARCHIVES for name in found.get(kind, [])), key=os.fsencode)
     if archives:
+        _allow_open_files(len(archives), how)
         return _open_joined(folder, archives, how)
     raise _no_image(folder, found, how)
 
@@ -186,6 +189,16 @@ def _open_joined(folder: Folder, archives: list[str], how: Opening) -> Source:
         joined = Joined(str(folder.folder), parts)
         stack.pop_all()
         return joined
+
+
+def _allow_open_files(count: int, how: Opening) -> None:
+    """Each archive stays open. Raises UserError where the system does not let us open so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise UserError(f"{how.name}: {count} archives, but at most {hard} files may be open; see 'ulimit -Hn'")
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _no_image(folder: Folder, found: dict[Kind, list[str]], how: Opening) -> UserError:

@@ -123,3 +123,13 @@ def test_a_decoder_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     how = r"""does not start \(exit code 1\); python -m no.such.module says why"""
     with DecoderProcess(RECIPE) as decoder, pytest.raises(RunError, match=how):
         decoder.decode(encoded())
+
+
+def test_no_process_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    how = "^the image decoder does not start: Resource temporarily unavailable$"
+    with DecoderProcess(RECIPE) as decoder, pytest.raises(RunError, match=how):
+        decoder.decode(encoded())

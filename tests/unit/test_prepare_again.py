@@ -222,7 +222,7 @@ def test_what_an_interrupted_try_skipped_is_refused_if_it_is_to_fail(
     def interrupt(done: int, total: int | None) -> None:
         nonlocal seen
         seen += 1
-        if seen == 2:
+        if seen == 3:
             raise error(32, "nobody listens")
 
     wanted = PrepareSettings()

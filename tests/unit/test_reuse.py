@@ -8,6 +8,8 @@ from PIL import Image
 
 from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.data.pack_index import INDEX
+from gen_dist.errors import UserError
+from gen_dist.preparing.decoder_process import DecoderProcess
 from gen_dist.preparing.prepare import Prepared, prepare
 from gen_dist.sources.folder import Folder
 
@@ -66,3 +68,20 @@ def test_a_damaged_index_is_not_believed(source: Path) -> None:
     again = run(source)
     assert again.read == 5
     assert files(again) == files(run(source, "fresh"))
+
+
+@pytest.mark.parametrize("reason", ["takes more than 60 seconds to decode", "crashes the decoder (signal 9)"])
+def test_what_a_busy_machine_refused_is_tried_again(source: Path, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = DecoderProcess.decode
+    monkeypatch.setattr(DecoderProcess, "decode", lambda self, data: reason)
+    (source / "4.gif").write_bytes(b"GIF89a and nothing more")
+    with pytest.raises(UserError, match="none of its 5 files"):
+        run(source)
+    bad = (source / "2.jpg").read_bytes()
+    monkeypatch.setattr(DecoderProcess, "decode", lambda self, data: reason if data == bad else decode(self, data))
+    assert len(run(source).packs[""]) == 3
+    monkeypatch.setattr(DecoderProcess, "decode", decode)
+    put(source, 9)
+    again = run(source)
+    assert again.read == 2
+    assert len(again.packs[""]) == 5
