@@ -16,7 +16,7 @@ _DEFAULTS: dict[str, int | str] = {
     "reason": "",
     "block": "",
 }
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_quoted = json.encoder.encode_basestring_ascii
 _TYPES = {"name": str, "stamp": str, **{key: type(value) for key, value in _DEFAULTS.items()}}
 
 
@@ -48,11 +48,11 @@ class Entry:
 
     def line(self) -> bytes:
         """As JSON, without what is as usual; names that are not UTF-8 survive, as escaped surrogates."""
-        fields: dict[str, int | str] = {"name": self.name, "stamp": self.stamp}
+        text = f'{{"name":{_quoted(self.name)},"stamp":{_quoted(self.stamp)}'
         for key, usual in _DEFAULTS.items():
             if (value := getattr(self, key)) != usual:
-                fields[key] = value
-        return _ENCODER.encode(fields).encode("ascii") + b"\n"
+                text += f',"{key}":{value if isinstance(value, int) else _quoted(value)}'
+        return f"{text}}}\n".encode("ascii")
 
 
 def read_index(pack: Path) -> Iterator[Entry]:

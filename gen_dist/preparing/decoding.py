@@ -16,7 +16,7 @@ from gen_dist.kernels.ycc import mix_grey
 from gen_dist.preparing.decode import RefusedError, check_kept
 from gen_dist.preparing.decoder_process import DecoderProcess
 from gen_dist.preparing.exif import is_transposed, orientation_in, stored_box, upright
-from gen_dist.preparing.jpeg_batches import damaged, decode_alike, joined, portions, reduction
+from gen_dist.preparing.jpeg_batches import damaged, decode_alike, decode_some, joined, portions, reduction
 from gen_dist.preparing.keeping import encode
 from gen_dist.preparing.outcome import Decoded, Outcome
 from gen_dist.preparing.placing import lay, luma, place
@@ -150,8 +150,9 @@ class Decoder:
             else:
                 outcomes[numbers[k]] = found
         for members in alike.values():
-            chosen = [stored[k] for k, _ in members]
-            decoded = self._decode_alike(chosen, [found for _, found in members])
+            windows = [found for _, found in members]
+            some = decode_some(blob, offsets, [k for k, _ in members], windows, self.recipe, self._scratch)
+            decoded = self._all_bordered(some, windows[0])
             for (k, _), image in zip(members, decoded, strict=True):
                 if isinstance(image, str):
                     outcomes[numbers[k]] = image
@@ -202,8 +203,10 @@ class Decoder:
 
     def _decode_alike(self, files: list[bytes], windows: list[Window]) -> list[np.ndarray | str]:
         """JPEGs that become images of one size, before borders: 1 x size x size x channels or a reason for each."""
-        decoded = decode_alike(files, windows, self.recipe, self._scratch)
-        return [one if isinstance(one, str) else self._bordered(one, windows[0]) for one in decoded]
+        return self._all_bordered(decode_alike(files, windows, self.recipe, self._scratch), windows[0])
+
+    def _all_bordered(self, decoded: Sequence[np.ndarray | str], found: Window) -> list[np.ndarray | str]:
+        return [one if isinstance(one, str) else self._bordered(one, found) for one in decoded]
 
     def _keep(self, images: list[np.ndarray], width: int, height: int) -> Outcome:
         """Images of the file's own size, as JPEGs and what our kernels make of these."""

@@ -1,7 +1,6 @@
 """Many JPEG files in one call of our kernels."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -18,26 +17,40 @@ MOST_JOINED_BYTES = 8 << 20  # of files in one call, which wants them in one pie
 
 def decode_alike(files: list[bytes], windows: list[Window], recipe: Recipe, scratch: Scratch) -> list[np.ndarray | str]:
     """JPEGs that are placed alike, without borders: uint8, 1 x h x w x channels, or a reason for each."""
+    return decode_some(*joined(files), range(len(files)), windows, recipe, scratch)
+
+
+def decode_some(
+    blob: np.ndarray,
+    offsets: np.ndarray,
+    indices: Sequence[int],
+    windows: list[Window],
+    recipe: Recipe,
+    scratch: Scratch,
+) -> list[np.ndarray | str]:
+    """The same of those at `indices` among files that `joined` has put one behind the other."""
     width, height = windows[0].placed[2:]
+    numbers = {id(found): (found.box, reduction(found)) for found in windows}  # few, for files of few sizes
     try:
-        blob, offsets = joined(files)
-        out = np.empty((len(files), height, width, recipe.channels), np.uint8)
-        statuses = np.zeros(len(files), np.int32)
+        out = np.empty((len(indices), height, width, recipe.channels), np.uint8)
+        statuses = np.zeros(len(indices), np.int32)
         jpeg.decode_batch(
             out,
             blob,
             offsets,
             statuses,
-            boxes=np.array(list(map(_box, windows))),
+            indices=np.array(indices, np.int64),
+            boxes=np.array([numbers[id(found)][0] for found in windows]),
             filter=recipe.filter,
-            reduce=np.array(list(map(reduction, windows)), np.int64),
+            reduce=np.array([numbers[id(found)][1] for found in windows], np.int64),
             limits=recipe.limits,
             scratch=scratch,
         )
     except MemoryError:
-        if len(files) == 1:
+        if len(indices) == 1:
             return ["takes more memory than there is"]
-        return [decode_alike([data], [found], recipe, scratch)[0] for data, found in zip(files, windows, strict=True)]
+        ones = zip(indices, windows, strict=True)
+        return [decode_some(blob, offsets, [k], [found], recipe, scratch)[0] for k, found in ones]
     return [damaged(jpeg.error_for(status)) if status else out[i : i + 1] for i, status in enumerate(statuses.tolist())]
 
 
@@ -61,7 +74,6 @@ def joined(files: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(files[0] if len(files) == 1 else b"".join(files), np.uint8), offsets
 
 
-@lru_cache(maxsize=256)
 def reduction(found: Window) -> int:
     """How much the inverse transform may shrink, before the filter does the rest."""
     shrinking = min(found.crop[2] / found.placed[2], found.crop[3] / found.placed[3])
@@ -71,8 +83,3 @@ def reduction(found: Window) -> int:
 def damaged(error: Exception) -> str:
     """The reason for what a decoder of ours refused."""
     return f"damaged, cut short or too large ({error})"
-
-
-@lru_cache(maxsize=256)
-def _box(found: Window) -> tuple[float, float, float, float]:
-    return found.box

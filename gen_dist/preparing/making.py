@@ -28,7 +28,7 @@ from gen_dist.preparing.sides import Split, side_of
 from gen_dist.preparing.work_folder import Journal, WorkFolder
 from gen_dist.sources.source import Item, Source
 
-SECONDS_BETWEEN_JOURNALS = 2.0
+SECONDS_BETWEEN_JOURNALS = 5.0  # so much work is lost at most; each costs a wait for the disk
 _ANY_BYTES = "latin-1"  # names that are not UTF-8, as text that JSON can hold
 DECODED_BY = "kernels"  # among the settings: the formats that our kernels read
 
@@ -163,7 +163,8 @@ class Making:
     def _complete(self, intake: Intake) -> None:
         order, journal = self._order, self._journal(intake)
         self._work.write(journal)
-        rejected = [*order.source.rejected, *_rejected(intake.files.values())]
+        unlisted = _rejected(intake.files.values()) if intake.tally.rejected else ()
+        rejected = [*order.source.rejected, *unlisted]
         rejected = sorted((printable(name), reason) for name, reason in rejected)
         refuse_rejected(order, rejected)  # an interrupted try may have skipped them
         _check_sides(order, intake, rejected)

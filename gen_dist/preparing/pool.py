@@ -63,14 +63,23 @@ def pieces(
         stopped = threading.Event()
         loaders, decoders = (_pool(stack, what, workers) for what in ("load", "decode"))
         stack.callback(stopped.set)  # before the shutdowns, which wait for the chunks that have begun
-        under_way: deque[Future[list[Piece]]] = deque()
-        for chunk in _chunks(tasks, outcome_bytes):
+        under_way: deque[tuple[Future[list[Piece]], int]] = deque()
+        held = 0
+        for chunk, size in _chunks(tasks, outcome_bytes):
             loading = loaders.submit(_load, stopped, chunk)
-            under_way.append(decoders.submit(_decode, free, stopped, chunk, loading))
-            if len(under_way) > 2 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            under_way.append((decoders.submit(_decode, free, stopped, chunk, loading), size))
+            held += size
+            while _is_enough(len(under_way), held, workers):
+                done, size = under_way.popleft()
+                held -= size
+                yield done.result()
+        for done, _ in under_way:
+            yield done.result()
+
+
+def _is_enough(chunks: int, held: int, workers: int) -> bool:
+    """Whether to wait for the first chunk: where chunks are small, workers should last while files are synced."""
+    return chunks > 2 * workers and (chunks > 8 * workers or held > 2 * workers * CHUNK_BYTES)
 
 
 def _pool(stack: ExitStack, what: str, workers: int) -> ThreadPoolExecutor:
@@ -84,17 +93,18 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunks(tasks: Iterable[Task], outcome_bytes: int) -> Iterator[list[Task]]:
+def _chunks(tasks: Iterable[Task], outcome_bytes: int) -> Iterator[tuple[list[Task], int]]:
+    """With the bytes of each, contents and outcomes."""
     chunk: list[Task] = []
     size = 0
     for task in tasks:
         chunk.append(task)
         size += task.item.content_bytes + outcome_bytes
         if len(chunk) == CHUNK_ITEMS or size >= CHUNK_BYTES:
-            yield chunk
+            yield chunk, size
             chunk, size = [], 0
     if chunk:
-        yield chunk
+        yield chunk, size
 
 
 def _load(stopped: threading.Event, chunk: Sequence[Task]) -> list[Content | Outcome]:

@@ -18,6 +18,8 @@ from gen_dist.sources.source import UNREADABLE, Item, RejectedError
 
 _PACK_FILES = frozenset((META, *FIRST_PARTS))
 
+_AT_ONCE = 1 << 18  # bytes of a file that are read before it is known to be an image
+
 
 class Folder:
     """A Source: every file in a folder at any depth, by the bytes of the names; hidden ones are left out.
@@ -104,9 +106,9 @@ def read_image_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
             raise RejectedError("empty file")
         if about.st_size > most_bytes:
             raise RejectedError(f"{about.st_size} bytes, more than {most_bytes}")
-        start = os.read(descriptor, SIGNATURE_BYTES)
+        start = os.read(descriptor, max(SIGNATURE_BYTES, min(about.st_size, _AT_ONCE)))
         check_image(start)
-        return start + _rest(descriptor, about.st_size - len(start))
+        return start if len(start) == about.st_size else start + _rest(descriptor, about.st_size - len(start))
     except OSError as error:
         raise RejectedError(error.strerror or "cannot be read") from error
     finally:
