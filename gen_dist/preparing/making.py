@@ -28,7 +28,7 @@ from gen_dist.preparing.sides import Split, side_of
 from gen_dist.preparing.work_folder import Journal, WorkFolder
 from gen_dist.sources.source import Item, Source
 
-SECONDS_BETWEEN_JOURNALS = 5.0  # so much work is lost at most; each costs a wait for the disk
+SECONDS_BETWEEN_JOURNALS = 2.0  # so much work is lost at most; each costs a wait for the disk
 _ANY_BYTES = "latin-1"  # names that are not UTF-8, as text that JSON can hold
 DECODED_BY = "kernels"  # among the settings: the formats that our kernels read
 

@@ -95,7 +95,7 @@ def test_a_rank_without_the_data_is_named(tmp_path):
     (tmp_path / "rank1").mkdir()
     overrides = ("data.path=pack", "data.size=16")
     ranks = torchrun(tmp_path, "smoke", "--run-dir", tmp_path / "run", *overrides, prelude="cd rank$RANK")
-    assert_refused(ranks, f"rank 1 on {socket.gethostname()}: data.path 'pack': no such folder")
+    assert_refused(ranks, f"rank 1 on {socket.gethostname()}: data.path 'pack': no such file or folder")
 
 
 def test_other_source_on_another_rank_is_refused(tmp_path):
