@@ -1,5 +1,6 @@
 """The `gen-dist` command. Commands import what they need when they run, so that --help answers at once."""
 
+import signal
 import sys
 from typing import Any
 
@@ -42,7 +43,7 @@ for command in (train, status, stop, diff, prepare, inspect, verify, merge, spli
 def main() -> None:
     """Run a command; bad input is one line and exit code 2, a failed run one message and exit code 1."""
     try:
-        with stop_on_signals(graceful=False):
+        with stop_on_signals(graceful=False, afterwards=signal.SIG_IGN):  # the exit code is decided then
             code = run()
     except Interrupted as error:
         code = error.exit_code

@@ -43,8 +43,11 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def stop_on_signals(graceful: bool = True) -> Iterator[StopRequest]:
-    """While this lasts, those signals go to the request. A SIGHUP that `nohup` has us ignore stays ignored."""
+def stop_on_signals(graceful: bool = True, afterwards: signal.Handlers | None = None) -> Iterator[StopRequest]:
+    """While this lasts, those signals go to the request; afterwards to whom they went before, or to `afterwards`.
+
+    A SIGHUP that `nohup` has us ignore stays ignored.
+    """
     request = StopRequest(graceful)
     before = {number: signal.getsignal(number) for number in HANDLED}
     if before[signal.SIGHUP] == signal.SIG_IGN:
@@ -55,4 +58,4 @@ def stop_on_signals(graceful: bool = True) -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if afterwards is None else afterwards)

@@ -233,9 +233,7 @@ def test_any_failure_is_a_reason(error: Exception, expected: str, monkeypatch: p
 
 
 def test_a_recipe_travels_as_json() -> None:
-    recipe = Recipe(
-        64, 1, "box", (1, 2, 3, 4), "box", (1, 2, 3), True, True, "kernels", Limits(pixels=9, inflated_bytes=8)
-    )
+    recipe = Recipe(64, 1, "box", (1, 2, 3, 4), "box", (1, 2, 3), True, True, Limits(pixels=9, inflated_bytes=8))
     assert recipe_from_json(recipe.to_json()) == recipe
     assert recipe_from_json('{"size": 64}') == Recipe(64)
 

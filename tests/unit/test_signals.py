@@ -10,11 +10,26 @@ from gen_dist.launch.signals import HANDLED, Interrupted, stop_on_signals
 
 @pytest.mark.parametrize("number", HANDLED)
 def test_interrupts_where_there_is_no_step_to_finish(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(Interrupted) as interrupted, stop_on_signals(graceful=False):
-        os.kill(os.getpid(), number)
-    assert interrupted.value.exit_code == 128 + number
-    assert signal.getsignal(number) == before
+    before = signal.signal(number, signal.SIG_DFL)  # it may be ignored: tests run under nohup too
+    try:
+        with pytest.raises(Interrupted) as interrupted, stop_on_signals(graceful=False):
+            os.kill(os.getpid(), number)
+        assert interrupted.value.exit_code == 128 + number
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_signals_cannot_change_an_exit_code_that_is_decided() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with stop_on_signals(graceful=False, afterwards=signal.SIG_IGN):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_nohup_means_it() -> None:
