@@ -76,6 +76,6 @@ def source_hash_once() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _decoder(recipe: Recipe, formats: tuple[str, ...]) -> Decoder:
-    if formats:
+    if formats or recipe.keep_jpeg:
         warm_up("decoding")
     return Decoder(recipe, formats)
