@@ -30,7 +30,7 @@ CASES = {
                                   "data.augment.fill_mode=wrap", *MOVES]),
     "dcgan": (
         "dcgan-64",
-        [*DCGAN, "model.dropout=0.2", "model.instance_noise=0.1", "data.augment.horizontal_flip=true",
+        [*DCGAN, "model.dropout=0.2", "objective.instance_noise=0.1", "data.augment.horizontal_flip=true",
          "data.augment.fill_mode=reflect", *MOVES],
     ),
     "dcgan-k2": (

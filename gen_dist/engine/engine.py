@@ -58,7 +58,7 @@ class Engine:
         """
         committed: list[Committed] = []
         asked, waited = 0.0, 0.0
-        while (phase := self.objective.next_phase(committed)) is not None:
+        while (phase := self.objective.next_phase(self.state.step, committed)) is not None:
             losses, extra = self.run_phase(len(committed), phase, stop)
             committed.append(Committed(phase.name, losses))
             asked, waited = asked + extra[0], waited + extra[1]

@@ -1,67 +1,33 @@
-"""DCGAN (Radford, Metz, Chintala 2015: Unsupervised Representation Learning with Deep Convolutional GANs).
+"""The family `dcgan`: Radford et al. 2015, as in the PyTorch tutorial, at any size."""
 
-Shapes: N images, C channels, S = base * 2^levels pixels a side, Z latent.
-"""
+from __future__ import annotations
 
-from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from torch import Tensor, nn
+from pydantic import Field
 
-from gen_dist.config import DCGANSettings, halvings
-from gen_dist.draws import SampleDraws
-from gen_dist.models.layers import Dropout, GaussianNoise, GhostBatchNorm, Reshape, Stack
+from gen_dist.models.base import AdversarialSettings
 
-MOST_WIDENING = 8  # the paper's 1024 : 128, the tutorial's 512 : 64
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def channels_at(width: int, level: int) -> int:
-    """Channels `level` halvings away from the full-size side: doubled each time, at most 8 x width."""
-    return width * min(2**level, MOST_WIDENING)
+class DCGANSettings(AdversarialSettings):
+    """Widths double from level to level, up to eight times."""
 
+    objectives: ClassVar = ("gan",)
 
-class Generator(nn.Module):
-    """z (N, Z) to images (N, C, S, S) in [-1, 1]: transposed conv4 stride 2, ghost batch norm, ReLU; tanh."""
+    family: Literal["dcgan"]
+    generator_width: int = Field(64, ge=1, le=1024, description="ngf: channels before the generator's last layer")
+    discriminator_width: int = Field(64, ge=1, le=1024, description="ndf: channels of the discriminator's first layer")
+    generator_kernel: int = Field(4, ge=2, le=7, description="side of the generator's kernels")
+    discriminator_kernel: int = Field(4, ge=2, le=7, description="side of the discriminator's kernels")
+    up: Literal["transpose", "resize"] = Field(
+        "transpose",
+        description="how the generator doubles sides: transposed convolution, or nearest neighbour, then one",
+    )
 
-    def __init__(self, settings: DCGANSettings, size: int, channels: int) -> None:
-        super().__init__()
-        base, levels = halvings(size)
-        widths = [channels_at(settings.generator_width, level) for level in reversed(range(levels))]
-        layers: list[nn.Module] = [
-            Reshape(settings.latent, 1, 1),
-            nn.ConvTranspose2d(settings.latent, widths[0], base, bias=False),
-            GhostBatchNorm(widths[0]),
-            nn.ReLU(),
-        ]
-        for before, after in pairwise(widths):
-            layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-                GhostBatchNorm(after),
-                nn.ReLU(),
-            ]
-        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+        from gen_dist.models.dcgan_modules import Discriminator, Generator
 
-    def forward(self, z_NZ: Tensor) -> Tensor:
-        return self.layers(z_NZ).float()
-
-
-class Discriminator(nn.Module):
-    """Images (N, C, S, S) in [-1, 1] to logits (N,): conv4 stride 2, LeakyReLU 0.2, norm but in the first layer."""
-
-    def __init__(self, settings: DCGANSettings, size: int, channels: int) -> None:
-        super().__init__()
-        base, levels = halvings(size)
-        layers: list[nn.Module] = [GaussianNoise(settings.instance_noise, "instance_noise")]
-        before = channels
-        for level in range(levels):
-            after = channels_at(settings.discriminator_width, level)
-            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
-            if level > 0:
-                layers.append(GhostBatchNorm(after))
-            layers += [nn.LeakyReLU(0.2), Dropout(settings.dropout, f"dropout{level}")]
-            before = after
-        layers += [nn.Conv2d(before, 1, base, bias=False), Reshape()]
-        self.layers = Stack(*layers)
-
-    def forward(self, x_NCHW: Tensor, draws: SampleDraws) -> Tensor:
-        return self.layers(x_NCHW, draws).float()
+        return {"generator": Generator(self, size, channels), "discriminator": Discriminator(self, size, channels)}

@@ -3,41 +3,54 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gen_dist.draws import Draws
+from gen_dist.models.base import InitialWeights
 from gen_dist.models.layers import GhostBatchNorm
 
 
-def initialise_dcgan(name: str, module: nn.Module, draws: Draws) -> None:
-    """Weights N(0, 0.02), norm scales N(1, 0.02), biases 0 (Radford et al. 2015)."""
-    for key, parameter in module.named_parameters():
-        is_scale = isinstance(module.get_submodule(key.rpartition(".")[0]), GhostBatchNorm)
-        if key.endswith("bias"):
-            parameter.data.zero_()
-            continue
-        normal = torch.from_numpy(draws.array(f"init/{name}/{key}", parameter.shape))
-        parameter.data.copy_(0.02 * normal + (1.0 if is_scale else 0.0))
-    reset_running_statistics(module)
+def initialise(name: str, module: nn.Module, draws: Draws, weights: InitialWeights) -> None:
+    """Give the module `name` its first values.
 
-
-def initialise_uniform(name: str, module: nn.Module, draws: Draws) -> None:
-    """Weights and biases U(-b, b) with b = 1 / sqrt(fan in), norm scales 1: what torch's layers do by default."""
+    Weights `normal`: N(0, 0.02), norm scales N(1, 0.02), biases 0 (Radford et al. 2015). `uniform`: weights and biases
+    U(-b, b) with b = 1 / sqrt(fan in), as torch's layers. `glorot`: weights U(-b, b) with b = sqrt(6 / (fan in + fan
+    out)), biases 0 (Glorot and Bengio 2010), as Keras' layers. Norm scales are 1 with the last two.
+    """
     for path, layer in module.named_modules():
         own = dict(layer.named_parameters(recurse=False))
+        prefix = f"init/{name}/{path}."
         if isinstance(layer, GhostBatchNorm):
-            layer.weight.data.fill_(1.0)
+            scale = 0.02 * normal(draws, f"{prefix}weight", layer.weight) if weights == "normal" else 0.0
+            layer.weight.data.fill_(1.0).add_(scale)
             layer.bias.data.zero_()
-        elif own:
-            bound = 1 / math.sqrt(own["weight"][0].numel())
-            for key, parameter in own.items():
-                uniform = torch.from_numpy(draws.uniform_array(f"init/{name}/{path}.{key}", parameter.shape))
-                parameter.data.copy_((2 * uniform - 1) * bound)
-    reset_running_statistics(module)
-
-
-def reset_running_statistics(module: nn.Module) -> None:
-    for layer in module.modules():
-        if isinstance(layer, GhostBatchNorm):
             layer.running_mean.zero_()
             layer.running_var.fill_(1.0)
+        elif own:
+            fill(own, prefix, draws, weights)
+
+
+def fill(own: dict[str, nn.Parameter], prefix: str, draws: Draws, weights: InitialWeights) -> None:
+    """The weight and bias of one linear or convolutional layer."""
+    weight = own["weight"]
+    if weights == "normal":
+        weight.data.copy_(0.02 * normal(draws, f"{prefix}weight", weight))
+    elif weights == "uniform":
+        for key, parameter in own.items():
+            bound = 1 / math.sqrt(weight[0].numel())
+            parameter.data.copy_(uniform(draws, f"{prefix}{key}", parameter) * bound)
+    else:
+        receptive = weight[0, 0].numel()  # a kernel's pixels
+        bound = math.sqrt(6 / (receptive * (weight.shape[0] + weight.shape[1])))
+        weight.data.copy_(uniform(draws, f"{prefix}weight", weight) * bound)
+    if weights != "uniform" and "bias" in own:
+        own["bias"].data.zero_()
+
+
+def normal(draws: Draws, purpose: str, like: Tensor) -> Tensor:
+    return torch.from_numpy(draws.array(purpose, tuple(like.shape)))
+
+
+def uniform(draws: Draws, purpose: str, like: Tensor) -> Tensor:
+    """In [-1, 1)."""
+    return 2 * torch.from_numpy(draws.uniform_array(purpose, tuple(like.shape))) - 1

@@ -1,54 +1,33 @@
-"""Convolutional VAE (Kingma and Welling 2013: Auto-Encoding Variational Bayes).
+"""The family `vae`: an encoder, from a list of layers or a width, and its mirror image (Kingma and Welling 2013)."""
 
-Shapes: N images, C channels, S = base * 2^levels pixels a side, Z latent.
-"""
+from __future__ import annotations
 
-from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from torch import Tensor, nn
+from pydantic import Field
 
-from gen_dist.config import VAESettings, halvings
-from gen_dist.draws import SampleDraws
-from gen_dist.models.layers import Dropout, GhostBatchNorm, Reshape, Stack
+from gen_dist.models.base import ModelSettings
 
-
-class Encoder(nn.Module):
-    """Images (N, C, S, S) to the mean and log variance of q(z|x), each (N, Z)."""
-
-    def __init__(self, settings: VAESettings, size: int, channels: int) -> None:
-        super().__init__()
-        base, levels = halvings(size)
-        layers: list[nn.Module] = []
-        before = channels
-        for level in range(levels):
-            after = settings.width * 2**level
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), GhostBatchNorm(after), nn.ReLU()]
-            before = after
-        layers += [Reshape(before * base * base), Dropout(settings.dropout, "dropout")]
-        self.layers = Stack(*layers, nn.Linear(before * base * base, 2 * settings.latent))
-
-    def forward(self, x_NCHW: Tensor, draws: SampleDraws) -> tuple[Tensor, Tensor]:
-        mean_NZ, log_variance_NZ = self.layers(x_NCHW, draws).float().chunk(2, dim=1)
-        return mean_NZ, log_variance_NZ
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class Decoder(nn.Module):
-    """z (N, Z) to logits of the pixels (N, C, S, S); their sigmoid is the image in [0, 1]."""
+class VAESettings(ModelSettings):
+    """Convolutional or MLP encoder, mirrored."""
 
-    def __init__(self, settings: VAESettings, size: int, channels: int) -> None:
-        super().__init__()
-        base, levels = halvings(size)
-        widths = [settings.width * 2**level for level in reversed(range(levels))]
-        layers: list[nn.Module] = [
-            nn.Linear(settings.latent, widths[0] * base * base, bias=False),
-            Reshape(widths[0], base, base),
-            GhostBatchNorm(widths[0]),
-            nn.ReLU(),
-        ]
-        for before, after in pairwise(widths):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), GhostBatchNorm(after), nn.ReLU()]
-        layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
-        self.layers = nn.Sequential(*layers)
+    objectives: ClassVar = ("vae",)
 
-    def forward(self, z_NZ: Tensor) -> Tensor:
-        return self.layers(z_NZ).float()
+    family: Literal["vae"]
+    width: int = Field(32, ge=1, le=1024, description="channels of the first encoder layer, doubled at each next")
+    layers: list[str] = Field(
+        [],
+        description="the encoder's layers, such as [32k4s2bn, 32k3, fc512]; default: conv4 stride 2 with batch norm of "
+        "width, 2 x width, ... until 4 to 7 pixels are left",
+    )
+    activation: Literal["relu", "leaky_relu", "tanh"] = Field("relu", description="after each layer")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the encoder's last layer")
+
+    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+        from gen_dist.models.vae_modules import Decoder, Encoder
+
+        return {"encoder": Encoder(self, size, channels), "decoder": Decoder(self, size, channels)}

@@ -47,8 +47,12 @@ class Objective(Protocol):
     pixel_range: tuple[float, float]  # what the images of a microbatch are scaled to
     shown: tuple[str, ...]  # modules that make pictures; the ones that EMA averages
 
-    def next_phase(self, committed: Sequence[Committed]) -> Phase | None:
-        """The phase to do next, or None when the step is done. Depends on globally reduced numbers only."""
+    def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
+        """The phase to do next, or None when the step is done. Depends on globally reduced numbers only.
+
+        `step` counts the steps done before; `committed` are the finished phases of this one. Where the loss is another
+        one (an extra penalty, other modules), the name is another one too: what is compiled or wrapped belongs to it.
+        """
         ...
 
     def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:

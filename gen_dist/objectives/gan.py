@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gen_dist.config import DCGANSettings, GANObjectiveSettings
+from gen_dist.config.objective import GANObjectiveSettings
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
+from gen_dist.models.base import AdversarialSettings
 from gen_dist.objectives.base import Committed, Losses, Phase
 
 
@@ -18,11 +19,11 @@ class GANObjective:
     pixel_range = (-1.0, 1.0)
     shown: tuple[str, ...] = ("generator",)
 
-    def __init__(self, model: DCGANSettings, settings: GANObjectiveSettings) -> None:
+    def __init__(self, model: AdversarialSettings, settings: GANObjectiveSettings) -> None:
         self.latent, self.real_label = model.latent, settings.real_label
         self.reads_per_step = settings.discriminator_steps
 
-    def next_phase(self, committed: Sequence[Committed]) -> Phase | None:
+    def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
         done = len(committed)
         if done < self.reads_per_step:
             return Phase("discriminator", ("discriminator",), done, "discriminator_loss", self.discriminator_loss)

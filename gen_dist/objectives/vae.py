@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gen_dist.config import VAEObjectiveSettings, VAESettings
+from gen_dist.config.objective import VAEObjectiveSettings
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
+from gen_dist.models.vae import VAESettings
 from gen_dist.objectives.base import Committed, Losses, Phase
 
 LEAST_LOG_SIGMA = -6.0  # as in the paper's code: keeps the density bounded when a microbatch is fitted exactly
@@ -25,7 +26,7 @@ class VAEObjective:
         self.latent, self.beta = model.latent, settings.beta
         self.negative_log_likelihood = {"sigma": sigma_nll, "bernoulli": bernoulli_nll}[settings.likelihood]
 
-    def next_phase(self, committed: Sequence[Committed]) -> Phase | None:
+    def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
         return None if committed else Phase("vae", ("encoder", "decoder"), 0, "loss", self.loss)
 
     def loss(self, modules: Mapping[str, nn.Module], microbatch: Microbatch, draws: SampleDraws) -> Losses:

@@ -83,7 +83,7 @@ def test_every_model_loss_regulariser_and_augmentation_has_a_row():
 @pytest.mark.parametrize(
     ("left_out", "missing"),
     [
-        ("dcgan", {"dcgan model.dropout", "dcgan model.instance_noise", "data.augment.horizontal_flip"}),
+        ("dcgan", {"dcgan model.dropout", "gan objective.instance_noise", "data.augment.horizontal_flip"}),
         ("vae", {"vae model.dropout"}),
         ("vae-bernoulli", {"objective.likelihood=bernoulli", "vae objective.beta"}),
     ],

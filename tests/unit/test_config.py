@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from gen_dist.config import RunConfig, halvings, result_settings
+from gen_dist.config import RunConfig, result_settings
 from gen_dist.errors import UserError
+from gen_dist.models.sides import pyramid
 from gen_dist.presets import describe_preset, known_keys, load_config, parse_config, preset_names
 from gen_dist.record.run_folder import RunFolder
 
@@ -58,17 +59,24 @@ FAULTS = [
     ("smoke", ["train.precision=fp16"], "train.precision 'fp16': must be 'auto', 'fp32' or 'bf16'"),
     ("smoke", ["optimizer.learning_rate=.nan"], "optimizer.learning_rate nan: must be a finite number"),
     ("smoke", ["train.batch_size=33"], "train.batch_size 33: not divisible by train.microbatch_size 8"),
-    ("smoke", ["model.family=vea"], "model.family 'vea': must be one of 'vae', 'dcgan'"),
+    (
+        "smoke",
+        ["model.family=vea"],
+        "model.family 'vea': must be one of 'vae', 'dcgan', 'gan', 'sngan', 'growing', 'vaegan'",
+    ),
     ("smoke", ["cluster.shares=[3,2]"], "cluster.shares [3, 2]: they sum to 5, but the batch has 4 microbatches"),
     ("smoke", ["cluster.shares=[4,0]"], "cluster.shares.1 0: must be greater than or equal to 1"),
-    ("smoke", ["data.size=92"], "data.size 92: must be 4, 5, 6 or 7 times a power of two; try 96"),
     ("smoke", ["train"], "override 'train': must be key=value"),
-    ("smoke", ["model=3"], "model 3: must hold settings, such as model.family"),
-    ("smoke", ["model="], "model None: must hold settings, such as model.family"),
+    ("smoke", ["model=3"], "model 3: must hold settings, such as model.latent"),
+    ("smoke", ["model="], "model None: must hold settings, such as model.latent"),
     ("smoke", ["objective=x"], "objective 'x': must hold settings, such as objective.kind"),
     ("smoke", ["data=3"], "data 3: must hold settings, such as data.path"),
     ("smoke", ["data.augment=3"], "data.augment 3: must hold settings, such as data.augment.horizontal_flip"),
-    ("smoke", ["model.family=[a]"], "model.family '['a']': must be one of 'vae', 'dcgan'"),
+    (
+        "smoke",
+        ["model.family=[a]"],
+        "model.family '['a']': must be one of 'vae', 'dcgan', 'gan', 'sngan', 'growing', 'vaegan'",
+    ),
     ("smoke", ["seed=2024-13-45"], "seed '2024-13-45': must be a valid integer"),
     ("smoke", ["seed=2024-01-01"], "seed '2024-01-01': must be a valid integer"),
     ("smoke", ["seed=!!int x"], "seed '!!int x': must be a valid integer"),
@@ -162,10 +170,15 @@ def test_bases_in_a_circle_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "base", "levels"), [(64, 4, 4), (32, 4, 3), (96, 6, 4), (28, 7, 2), (80, 5, 4), (8, 4, 1)]
+    ("size", "sides"),
+    [(64, [64, 32, 16, 8, 4]), (28, [28, 14, 7]), (92, [92, 46, 23, 12, 6]), (17, [17, 9, 5]), (8, [8, 4])],
 )
-def test_halvings(size, base, levels):
-    assert halvings(size) == (base, levels)
+def test_sides_halve_until_four_to_seven_pixels_are_left(size, sides):
+    assert pyramid(size) == sides
+
+
+def test_every_size_has_a_pyramid():
+    assert {pyramid(size)[-1] for size in range(8, 1025)} == {4, 5, 6, 7}
 
 
 def test_known_keys_hold_what_everything_relies_on():

@@ -55,7 +55,7 @@ def test_a_phase_trains_its_own_modules_only(tiny_pack):
 
     before = snapshot()
     for number, trained in enumerate(("discriminator", "generator")):
-        phase = engine.objective.next_phase(seen)
+        phase = engine.objective.next_phase(0, seen)
         losses, _ = engine.run_phase(number, phase, False)
         seen.append(Committed(phase.name, losses))
         after = snapshot()
@@ -69,7 +69,7 @@ def test_a_phase_trains_its_own_modules_only(tiny_pack):
 
 def test_the_discriminator_reads_another_real_batch_in_each_of_its_phases(tiny_pack):
     engine = engine_of(case("dcgan-k2"), tiny_pack)
-    phases = [engine.objective.next_phase([None] * done) for done in range(4)]
+    phases = [engine.objective.next_phase(0, [None] * done) for done in range(4)]
     assert [p and (p.name, p.read) for p in phases] == [
         ("discriminator", 0), ("discriminator", 1), ("generator", None), None,
     ]  # fmt: skip
@@ -81,7 +81,7 @@ def test_the_discriminator_reads_another_real_batch_in_each_of_its_phases(tiny_p
 def test_the_gradient_is_that_of_the_mean_loss_of_the_whole_batch(tiny_pack):
     """With one microbatch the engine's gradient is what autograd gives for the mean; with more, their average."""
     engine = engine_of(case("vae", ["model.dropout=0"]), tiny_pack)
-    phase = engine.objective.next_phase([])
+    phase = engine.objective.next_phase(0, [])
     program = engine.program(phase)
     engine.compute(0, program, False)
     gradients = [p.grad.clone() for p in program.parameters()]
@@ -99,8 +99,8 @@ def poisoned(engine, times):
     fired = []
     original = engine.objective.next_phase
 
-    def next_phase(committed):
-        phase = original(committed)
+    def next_phase(step, committed):
+        phase = original(step, committed)
 
         def loss(modules, microbatch, draws):
             losses = phase.loss(modules, microbatch, draws)
@@ -180,7 +180,7 @@ def test_a_rank_that_alone_gets_a_nan_is_named(workers, found, message, tiny_pac
     engine = engine_of(case("vae"), tiny_pack)
     engine.ownership, engine.reducer = Ownership.equal(4, workers), OtherRank(*found)
     with pytest.raises(RunError, match=f"^step 1, vae phase: {message}"):
-        raise_if_reproduced(engine, 0, engine.program(engine.objective.next_phase([])))
+        raise_if_reproduced(engine, 0, engine.program(engine.objective.next_phase(0, [])))
 
 
 def test_noise_is_fresh_in_every_phase_and_step(tiny_pack):

@@ -1,0 +1,33 @@
+"""The family `sngan`: spectral normalisation in D, no batch norm there (Miyato et al. 2018)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from gen_dist.models.base import AdversarialSettings, InitialWeights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SNGANSettings(AdversarialSettings):
+    """Residual blocks, or the paper's plain convolutions."""
+
+    objectives: ClassVar = ("gan",)
+
+    family: Literal["sngan"]
+    latent: int = Field(128, ge=1, le=4096, description="size of the latent vector z")
+    initial_weights: InitialWeights = Field(
+        "glorot", description=AdversarialSettings.model_fields["initial_weights"].description
+    )
+    discriminator_norm: Literal["spectral", "none"] = Field(
+        "spectral", description="spectral (Miyato et al. 2018), or none"
+    )
+    generator_width: int = Field(64, ge=1, le=1024, description="channels before the generator's last layer")
+    discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
+    blocks: Literal["residual", "plain"] = Field("residual", description="what each level is made of")
+
+    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+        raise NotImplementedError
