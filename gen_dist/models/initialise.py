@@ -7,6 +7,7 @@ from torch import nn
 
 from gen_dist.draws import Draws
 from gen_dist.models.layers import GhostBatchNorm
+from gen_dist.models.spectral import initialise_spectral
 
 
 def initialise_dcgan(name: str, module: nn.Module, draws: Draws) -> None:
@@ -19,6 +20,7 @@ def initialise_dcgan(name: str, module: nn.Module, draws: Draws) -> None:
         normal = torch.from_numpy(draws.array(f"init/{name}/{key}", parameter.shape))
         parameter.data.copy_(0.02 * normal + (1.0 if is_scale else 0.0))
     reset_running_statistics(module)
+    initialise_spectral(name, module, draws)
 
 
 def initialise_uniform(name: str, module: nn.Module, draws: Draws) -> None:
@@ -34,6 +36,7 @@ def initialise_uniform(name: str, module: nn.Module, draws: Draws) -> None:
                 uniform = torch.from_numpy(draws.uniform_array(f"init/{name}/{path}.{key}", parameter.shape))
                 parameter.data.copy_((2 * uniform - 1) * bound)
     reset_running_statistics(module)
+    initialise_spectral(name, module, draws)
 
 
 def reset_running_statistics(module: nn.Module) -> None:
