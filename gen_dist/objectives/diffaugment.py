@@ -111,7 +111,7 @@ class _Mix(Function):
         return y_NCHW.to(x_NCHW.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         own, grey, mean = ctx.saved_tensors
         return _Mix.apply(gradient, own, grey, mean, None), None, None, None, None
 
@@ -131,7 +131,7 @@ class _Translate(Function):
         return _windows(canvas, first_row_N * columns + most_right - right_N, height, width)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         down_N, right_N = ctx.saved_tensors
         return _Translate.apply(gradient, -down_N, -right_N, *ctx.most), None, None, None, None
 
