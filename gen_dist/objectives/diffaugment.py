@@ -71,7 +71,7 @@ def cut_out(x_NCHW: Tensor, draws: SampleDraws) -> Tensor:
     rows, columns = _share(height, CUT), _share(width, CUT)
     places_down, places_right = height + 1 - rows % 2, width + 1 - columns % 2
     u_N, v_N = draws.uniform("diffaugment/cutout", 2).unbind(1)
-    # Masks are windows of one picture that holds the rectangle: as far up and left as it goes for the last place.
+    # Masks are windows of one picture that holds the rectangle; the first window shows it at the last of its places.
     picture = x_NCHW.new_ones(places_down - 1 + height, places_right - 1 + width, channels)
     top, left = places_down - 1 - rows // 2, places_right - 1 - columns // 2
     picture[top : top + rows, left : left + columns] = 0
