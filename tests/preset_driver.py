@@ -1,7 +1,7 @@
 """Runs one preset after the other on two Ray workers that stay: a process that reads and writes JSON, a line a run.
 
-A run is what `gen-dist train` does between the start of Ray and its end. Starting Ray and importing torch in two workers
-would take most of the time of a run of a few steps.
+A run is what `gen-dist train` does between the start of Ray and its end. Starting Ray, and importing torch in two
+workers, would take most of the time of a run of a few steps.
 
     python -m tests.preset_driver
 """
@@ -51,7 +51,7 @@ def dismiss(workers: list[Any]) -> None:
 
 
 def run(preset: str, overrides: list[str], path: Path, kept: list[Any]) -> None:
-    """Train `preset` in the folder `path`, or go on with what it holds, on the workers `kept`: at first, on new ones."""
+    """Train `preset` in the folder `path`, or go on with what it holds, on the workers `kept`, or on new ones."""
     from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
 
     class WithKeptWorkers(Supervisor):

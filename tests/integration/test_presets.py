@@ -1,7 +1,7 @@
 """Every preset trains on two Ray workers, writes checkpoints, goes on from them and draws images.
 
-A row is a preset and what it trains on; its networks are made narrow, layer by layer, and its batch small. `make presets`
-trains them as they are.
+A row is a preset and what it trains on; its networks are made narrow, layer by layer, and its batch small.
+`make presets` trains them as they are.
 """
 
 import json
@@ -60,8 +60,8 @@ MORE = {
     "vae-64-sharp": ["objective.kl_warmup_steps=2", "optimizer.warmup_steps=1", "optimizer.decay_steps=5"],
 }
 STEPS, MORE_STEPS = 4, 8
-SHORT = ["train.batch_size=8", "train.microbatch_size=4", "train.device=cpu", "train.precision=fp32", "train.log_every=1",
-         "train.checkpoint_every=2", "train.sample_every=4", "train.ema_decay=0.5", "wandb.mode=disabled"]  # fmt: skip
+SHORT = ["train.batch_size=8", "train.microbatch_size=4", "train.device=cpu", "train.precision=fp32",
+         "train.log_every=1", "train.checkpoint_every=2", "train.sample_every=4", "train.ema_decay=0.5", "wandb.mode=disabled"]  # fmt: skip
 
 
 def test_every_preset_has_a_row():
