@@ -61,7 +61,8 @@ MORE = {
 }
 STEPS, MORE_STEPS = 4, 8
 SHORT = ["train.batch_size=8", "train.microbatch_size=4", "train.device=cpu", "train.precision=fp32",
-         "train.log_every=1", "train.checkpoint_every=2", "train.sample_every=4", "train.ema_decay=0.5", "wandb.mode=disabled"]  # fmt: skip
+         "train.log_every=1", "train.checkpoint_every=2", "train.sample_every=4", "train.ema_decay=0.5",
+         "wandb.mode=disabled"]  # fmt: skip
 
 
 def test_every_preset_has_a_row():

@@ -174,8 +174,8 @@ class TestBoth:
         with pytest.raises(UserError) as caught:
             find(path, 16, channels=other, prepare=PrepareSettings(gray=other == 1))  # packs are read as they are
         assert str(caught.value) == (
-            f"data.channels {other}: the images of '{path}' have {channels}; set data.channels={channels}, or give a pack "
-            f"prepared with {how}"
+            f"data.channels {other}: the images of '{path}' have {channels}; set data.channels={channels}, or give a "
+            f"pack prepared with {how}"
         )
 
     def test_bundled_pictures_of_other_channels(self, find) -> None:
