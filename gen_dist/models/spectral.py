@@ -7,6 +7,7 @@ The matrix W of a convolution is out x (kh * kw * in), as channels_last weights 
 the numbers do not depend on the weight's memory format.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -104,7 +105,7 @@ def initialise_spectral(name: str, module: nn.Module, draws: Draws) -> None:
 
 def iterate(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """The paper's algorithm 1: (u, v), of length 1, one power iteration after `u`, whose length does not matter."""
-    with torch.autocast(matrix.device.type, enabled=False):
+    with _full_precision(matrix.device):
         v = F.normalize(matrix.T @ u, dim=0)
         return F.normalize(matrix @ v, dim=0), v
 
@@ -114,15 +115,21 @@ def as_matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(1) if weight.dim() == 4 else weight
 
 
+def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast; the meta device has none."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
 class _Normalise(Function):
     """W / (u' W v); with w the result and g its gradient, W's is (g - <g, w> u v') / sigma.
 
-    Written out, since it reads and writes large weights a third as often as the gradient of the expression.
+    Written out, since autograd's own gradient of this reads and writes large weights several times more.
     """
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
+        with _full_precision(weight.device):
             sigma = torch.dot(u, as_matrix(weight) @ v)
             normalised = weight / sigma
         ctx.save_for_backward(normalised, u, v, sigma)
@@ -130,9 +137,9 @@ class _Normalise(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         normalised, u, v, sigma = ctx.saved_tensors
-        with torch.autocast(gradient.device.type, enabled=False):
+        with _full_precision(gradient.device):
             matrix = as_matrix(gradient)
             along = torch.dot(matrix.flatten(), as_matrix(normalised).flatten())
             matrix = torch.addr(matrix, u * -along, v).div_(sigma)
