@@ -195,7 +195,7 @@ class Worker:
     def close(self) -> None:
         for engine in self.engines.values():
             engine.loader.close()
-            engine.reducer.close()
+            engine.reducer.reset()
         self.engines = {}
 
 

@@ -62,7 +62,7 @@ def train(
         return engine.state.step
     finally:
         engine.loader.close()
-        engine.reducer.close()
+        engine.reducer.reset()
 
 
 def build_engine(

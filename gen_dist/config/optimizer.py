@@ -27,7 +27,7 @@ class OptimizerSettings(Settings):
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="how the rate falls after that")
     decay_steps: int | None = Field(None, ge=1, description="steps after the warm-up over which it falls")
     final_fraction: float = Field(0.0, ge=0, le=1, description="of the rate, what is left after decay_steps")
-    clip_norm: float = Field(0.0, ge=0, description="a phase's gradient is scaled down to this norm; 0: never")
+    clip_norm: float = Field(0.0, ge=0, description="each module's gradient is scaled down to this norm; 0: never")
 
     @model_validator(mode="after")
     def decay_fits_schedule(self) -> "OptimizerSettings":

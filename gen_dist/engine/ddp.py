@@ -52,7 +52,7 @@ class DDPReducer:
         dist.all_reduce(numbers, group=self.group)
         return numbers
 
-    def close(self) -> None:
+    def reset(self) -> None:
         self.wrapped.clear()
 
 

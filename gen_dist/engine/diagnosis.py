@@ -49,7 +49,8 @@ def is_finite(engine: Engine, number: int, program: PhaseProgram, index: int) ->
     """Compute one microbatch of the current phase without touching any `grad`."""
     [(microbatch, draws)] = engine.load(number, program.phase, [index])
     loss, numbers = program(microbatch, draws)
-    gradients = torch.autograd.grad(loss, list(program.parameters()), allow_unused=True)
+    trained = [parameter for parameter in program.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, trained, allow_unused=True)
     return all(torch.isfinite(t).all().item() for t in (numbers, *(g for g in gradients if g is not None)))
 
 

@@ -5,7 +5,7 @@ phase can be computed again.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,13 +16,16 @@ from gen_dist.data.loader import Loader, Microbatch
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.diagnosis import raise_if_reproduced
+from gen_dist.engine.optimizers import clip_gradients, rate_at, set_rate
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
 from gen_dist.engine.state import State
 from gen_dist.errors import RunError
 from gen_dist.events import Where
-from gen_dist.models.layers import commit_statistics
+from gen_dist.models.growth import stage_of
+from gen_dist.models.layers import Statistics, commit_statistics
+from gen_dist.models.spectral import commit_spectral_norm, iterate_spectral_norm
 from gen_dist.objectives.base import Committed, Objective, Phase
 
 
@@ -49,6 +52,7 @@ class Engine:
     precision: str
     watch: Callable[[Where], None] = lambda where: None
     programs: dict[str, PhaseProgram] = field(default_factory=dict)
+    stage: Hashable = None  # of networks that grow: which parameters the programs were built around
 
     def step(self, stop: bool = False) -> StepReport:
         """Do the next step and count it in `state.step`.
@@ -63,20 +67,24 @@ class Engine:
             committed.append(Committed(phase.name, losses))
             asked, waited = asked + extra[0], waited + extra[1]
         self.loader.release(self.state.step)
-        self.state.step += 1
+        self.state.go_to(self.state.step + 1)
         return StepReport(merge_losses(committed), asked > 0, waited)
 
     def run_phase(self, number: int, phase: Phase, stop: bool) -> tuple[dict[str, float], list[float]]:
+        self.follow_growth()
         program = self.program(phase)
         freeze_all_but(self.state.modules, phase.trains)
+        for name in phase.trains:
+            iterate_spectral_norm(self.state.modules[name])
         for _ in range(2):
             reduced, extra = self.compute(number, program, stop)
             losses, statistics = program.unpack(reduced)
             norms = {name: gradient_norm(program, name) for name in phase.trains}
             means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
             if self.agree(all(math.isfinite(value) for value in (*means.values(), *norms.values()))):
-                self.commit(program, statistics)
-                return {**means, **{f"gradient_norm_{name}": norm for name, norm in norms.items()}}, extra
+                self.commit(program, statistics, norms)
+                rates = {name: rate_at(self.state.settings, name, self.state.step) for name in phase.trains}
+                return {**means, **prefixed("gradient_norm", norms), **prefixed("learning_rate", rates)}, extra
             raise_if_reproduced(self, number, program)
         raise RunError(f"step {self.state.step + 1}, {phase.name} phase: the reduced gradient was not finite, twice, "
                        "while every microbatch alone is finite: the sum overflows or a link corrupts data")  # fmt: skip
@@ -110,12 +118,24 @@ class Engine:
         positions = self.batching.positions(self.state.step, 0, index)
         return Microbatch(index, positions, np.empty(0, np.int64), torch.empty(0))
 
-    def commit(self, program: PhaseProgram, statistics: dict[str, list[Tensor]]) -> None:
+    def follow_growth(self) -> None:
+        """Where other parameters have come into use, build anew what was built around them."""
+        stage = stage_of(self.state.modules)
+        if stage != self.stage:
+            self.programs.clear()
+            self.reducer.reset()
+            self.stage = stage
+
+    def commit(self, program: PhaseProgram, statistics: dict[str, Statistics], norms: dict[str, float]) -> None:
         self.report(program.phase, "optimise")
+        state = self.state
         for name in program.phase.trains:
-            self.state.optimizers[name].step()
-            commit_statistics(self.state.modules[name], statistics[name])
-            self.state.average(name)
+            clip_gradients(state.settings, gradients_of(program, name), norms[name])
+            set_rate(state.settings, name, state.optimizers[name], state.step)
+            state.optimizers[name].step()
+            commit_spectral_norm(state.modules[name])
+            commit_statistics(state.modules[name], statistics[name])
+            state.average(name)
         self.report(program.phase, "commit")
 
     def agree(self, finite: bool) -> bool:
@@ -135,9 +155,16 @@ class Engine:
         self.watch(Where(self.state.step + 1, phase.name, stage))
 
 
+def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in values.items()}
+
+
+def gradients_of(program: PhaseProgram, name: str) -> list[Tensor]:
+    return [p.grad for p in program.parameters_of(name) if p.grad is not None]
+
+
 def gradient_norm(program: PhaseProgram, name: str) -> float:
-    gradients = [p.grad for p in program.parameters_of(name) if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients).item()
+    return torch.nn.utils.get_total_norm(gradients_of(program, name)).item()
 
 
 def merge_losses(committed: list[Committed]) -> dict[str, float]:

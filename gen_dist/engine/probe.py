@@ -15,6 +15,7 @@ from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.state import State, digest_tensor
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.kernels.warm_up import warm_up
+from gen_dist.models.growth import stage_of
 from gen_dist.objectives.build import build_objective
 
 
@@ -35,7 +36,8 @@ class Noise:
 def probe_hash(config: RunConfig, channels: int) -> str:
     """SHA-256 over the gradients and the state after one step of the configuration's own model on one microbatch.
 
-    From the first weights and from noise; device and precision must be resolved. On machines where it is the same, a
+    From the first weights and from noise; device and precision must be resolved. A model that grows does a second step
+    at its last size. On machines where it is the same, a
     step from any state may be expected to be so: all kernels that training uses have been at work.
 
     Raises:
@@ -58,6 +60,10 @@ def probe_hash(config: RunConfig, channels: int) -> str:
     )  # fmt: skip
     try:
         engine.step()
+        stage = stage_of(state.modules)
+        state.go_to(config.train.steps)
+        if stage_of(state.modules) != stage:
+            engine.step()
     finally:
         loader.close()
     digest = hashlib.sha256(state.hash().encode())

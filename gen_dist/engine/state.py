@@ -10,21 +10,30 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Optimizer
 
 from gen_dist.checkpointing import EMA, FORMAT, OPTIMIZER, STATE, WEIGHTS, read_facts
-from gen_dist.config import RunConfig
+from gen_dist.config import OptimizerSettings, RunConfig
+from gen_dist.engine.optimizers import build_optimizer, create_slots
 from gen_dist.errors import UserError
 from gen_dist.models.build import Modules, build_modules
+from gen_dist.models.growth import set_step
 
 
 class State:
     """`step` counts finished steps. Every rank holds the whole state."""
 
     def __init__(
-        self, modules: Modules, optimizers: dict[str, Adam], ema: Modules, ema_decay: float, step: int = 0
+        self,
+        modules: Modules,
+        optimizers: dict[str, Optimizer],
+        settings: OptimizerSettings,
+        ema: Modules,
+        ema_decay: float,
     ) -> None:
-        self.modules, self.optimizers, self.ema, self.ema_decay, self.step = modules, optimizers, ema, ema_decay, step
+        self.modules, self.optimizers, self.settings = modules, optimizers, settings
+        self.ema, self.ema_decay = ema, ema_decay
+        self.go_to(0)
 
     @classmethod
     def create(cls, config: RunConfig, channels: int, shown: tuple[str, ...], device: torch.device) -> "State":
@@ -33,8 +42,15 @@ class State:
         ema = {name: copy.deepcopy(modules[name]).eval() for name in shown} if config.train.ema_decay else {}
         for module in ema.values():
             module.requires_grad_(False)
-        optimizers = {name: build_optimizer(config, name, module) for name, module in modules.items()}
-        return cls(modules, optimizers, ema, config.train.ema_decay)
+        settings = config.optimizer
+        optimizers = {name: build_optimizer(settings, name, module) for name, module in modules.items()}
+        return cls(modules, optimizers, settings, ema, config.train.ema_decay)
+
+    def go_to(self, step: int) -> None:
+        """Count `step` finished steps; networks that grow are then as they are after so many."""
+        self.step = step
+        set_step(self.modules, step)
+        set_step(self.ema, step)
 
     @property
     def showing(self) -> Modules:
@@ -53,13 +69,14 @@ class State:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """File name to tensor name to tensor: the state itself, not a copy."""
-        optimizer = {
+        slots = {
             f"{name}.{key}.{slot}": value
-            for name, adam in self.optimizers.items()
+            for name, optimizer in self.optimizers.items()
             for key, parameter in self.modules[name].named_parameters()
-            for slot, value in adam.state.get(parameter, {}).items()
+            for slot, value in optimizer.state.get(parameter, {}).items()
+            if value is not None
         }
-        return {WEIGHTS: flatten_modules(self.modules), EMA: flatten_modules(self.ema), OPTIMIZER: optimizer}
+        return {WEIGHTS: flatten_modules(self.modules), EMA: flatten_modules(self.ema), OPTIMIZER: slots}
 
     def digests(self) -> dict[str, bytes]:
         """The SHA-256 of every tensor, by `file name`, in order: over its type, shape and bytes."""
@@ -93,7 +110,7 @@ class State:
             check_tensors(file, tensors[file], own[file])
         for file in own:
             copy_tensors(tensors[file], own[file])
-        self.step = step
+        self.go_to(step)
 
     def load_weights(self, files: Mapping[str, bytes]) -> None:
         """Take weights and buffers only: the start of a new run."""
@@ -104,23 +121,18 @@ class State:
             average.load_state_dict(self.modules[name].state_dict())
 
     def create_optimizer_slots(self, saved: Mapping[str, Tensor]) -> None:
-        """Adam creates its tensors at its first step; create those that `saved` has values for."""
-        for name, adam in self.optimizers.items():
-            for key, parameter in self.modules[name].named_parameters():
-                if f"{name}.{key}.step" in saved:
-                    adam.state[parameter] = {
-                        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-                        "exp_avg": torch.zeros_like(parameter),
-                        "exp_avg_sq": torch.zeros_like(parameter),
-                    }
-
-
-def build_optimizer(config: RunConfig, name: str, module: nn.Module) -> Adam:
-    settings = config.optimizer
-    rate = settings.learning_rate
-    if name == "discriminator" and settings.discriminator_learning_rate is not None:
-        rate = settings.discriminator_learning_rate
-    return Adam(module.parameters(), lr=rate, betas=(settings.beta1, settings.beta2), fused=True)
+        """Create the optimisers' tensors that `saved` has values for."""
+        places = {
+            f"{name}.{key}": (optimizer, parameter)
+            for name, optimizer in self.optimizers.items()
+            for key, parameter in self.modules[name].named_parameters()
+        }
+        slots: dict[str, set[str]] = {}
+        for full in saved:
+            place, _, slot = full.rpartition(".")
+            slots.setdefault(place, set()).add(slot)
+        for place in slots.keys() & places.keys():
+            create_slots(self.settings, *places[place], slots[place])
 
 
 def flatten_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

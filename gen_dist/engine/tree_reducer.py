@@ -83,7 +83,7 @@ class TreeReducer:
             dist.all_reduce(numbers, group=self.exchange.group)
         return numbers
 
-    def close(self) -> None:
+    def reset(self) -> None:
         self.stacks.clear()
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gen_dist.draws import Draws
 from gen_dist.models.base import InitialWeights
 from gen_dist.models.layers import GhostBatchNorm
+from gen_dist.models.spectral import initialise_spectral
 
 
 def initialise(name: str, module: nn.Module, draws: Draws, weights: InitialWeights) -> None:
@@ -28,6 +29,7 @@ def initialise(name: str, module: nn.Module, draws: Draws, weights: InitialWeigh
             layer.running_var.fill_(1.0)
         elif own:
             fill(own, prefix, draws, weights)
+    initialise_spectral(name, module, draws)
 
 
 def fill(own: dict[str, nn.Parameter], prefix: str, draws: Draws, weights: InitialWeights) -> None:

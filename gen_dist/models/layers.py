@@ -111,17 +111,19 @@ def norm_layers(module: nn.Module) -> list[GhostBatchNorm]:
     return [m for m in module.modules() if isinstance(m, GhostBatchNorm)]
 
 
-def take_statistics(module: nn.Module) -> list[Tensor]:
-    """What the module's norm layers emitted since the last call, layer by layer, and forget it."""
-    taken = [vector for layer in norm_layers(module) for vector in layer.emitted]
+Statistics = list[list[Tensor]]  # of each norm layer, of each call
+
+
+def take_statistics(module: nn.Module) -> Statistics:
+    """What the module's norm layers emitted since the last call, and forget it. A layer may have had no call."""
+    taken = [list(layer.emitted) for layer in norm_layers(module)]
     for layer in norm_layers(module):
         layer.emitted.clear()
     return taken
 
 
-def commit_statistics(module: nn.Module, reduced: list[Tensor]) -> None:
-    """Commit globally summed statistics, in the order of take_statistics: real before fake."""
-    layers = norm_layers(module)
-    calls = len(reduced) // max(1, len(layers))
-    for i, vector in enumerate(reduced):
-        layers[i // calls].commit(vector)
+def commit_statistics(module: nn.Module, reduced: Statistics) -> None:
+    """Commit globally summed statistics, in the order of the calls: real before fake."""
+    for layer, calls in zip(norm_layers(module), reduced, strict=True):
+        for vector in calls:
+            layer.commit(vector)

@@ -9,6 +9,7 @@ from rich.table import Column
 
 _LINE_SECONDS = 1.0  # plain lines come at most this often
 _BAR_WIDTH = 16
+_FOR_FILES = ("gradient_norm", "learning_rate")  # losses have priority on a line
 
 
 class Progress:
@@ -77,7 +78,7 @@ class Progress:
 
 
 def _news(step: int, total: int, losses: dict[str, float], perf: dict[str, float], left: float | None) -> str:
-    """Speed first and losses last, because a narrow terminal cuts the end; gradient norms are for the files."""
+    """Speed first and losses last, because a narrow terminal cuts the end."""
     parts = [f"step {step}/{total}"]
     if "images_per_second" in perf:
         parts.append(f"{perf['images_per_second']:.4g} images/s")
@@ -85,7 +86,7 @@ def _news(step: int, total: int, losses: dict[str, float], perf: dict[str, float
         parts.append(f"data wait {perf['data_wait_fraction']:.1%}")
     if left is not None:
         parts.append(f"ETA {_duration(left)}")
-    parts += [f"{name} {value:.4g}" for name, value in losses.items() if not name.startswith("gradient_norm")]
+    parts += [f"{name} {value:.4g}" for name, value in losses.items() if not name.startswith(_FOR_FILES)]
     return "  ".join(parts)
 
 

@@ -52,7 +52,7 @@ def test_forward_changes_no_state_and_commit_is_one_momentum_step_of_torch():
     commit_statistics(layer, take_statistics(layer))
     torch.testing.assert_close(layer.running_mean, twin.running_mean)
     torch.testing.assert_close(layer.running_var, twin.running_var, rtol=1e-4, atol=1e-4)
-    assert take_statistics(layer) == []
+    assert take_statistics(layer) == [[]]
 
 
 def test_summed_statistics_of_microbatches_are_those_of_the_batch():
@@ -61,7 +61,7 @@ def test_summed_statistics_of_microbatches_are_those_of_the_batch():
     parts = []
     for part in whole.split(2):
         layer(part)
-        parts.append(take_statistics(layer)[0])
+        parts.append(take_statistics(layer)[0][0])
     layer.commit(torch.stack(parts).sum(0))
     torch.testing.assert_close(layer.running_mean, 0.1 * whole.mean((0, 2, 3)))
     torch.testing.assert_close(layer.running_var, 0.9 + 0.1 * whole.var((0, 2, 3)), rtol=1e-4, atol=1e-4)

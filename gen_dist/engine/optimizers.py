@@ -1,0 +1,74 @@
+"""From a configuration to torch's optimisers, and the learning rate at each step."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer, RMSprop
+
+from gen_dist.config import OptimizerSettings
+
+# What each kind keeps for a parameter, by torch's names.
+SLOTS = {
+    "adam": ("step", "exp_avg", "exp_avg_sq"),
+    "rmsprop": ("step", "square_avg", "momentum_buffer"),
+    "sgd": ("momentum_buffer",),
+}
+
+
+def build_optimizer(settings: OptimizerSettings, name: str, module: nn.Module) -> Optimizer:
+    """The optimiser of the module `name`. `set_rate` comes before each of its steps."""
+    rate, parameters = peak_rate(settings, name), list(module.parameters())
+    if settings.kind == "adam":
+        betas = settings.beta1, settings.beta2
+        return Adam(parameters, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+    if settings.kind == "rmsprop":
+        momentum, decay = settings.momentum, settings.beta2
+        return RMSprop(parameters, lr=rate, alpha=decay, eps=settings.epsilon, momentum=momentum, foreach=True)
+    return SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
+
+
+def create_slots(settings: OptimizerSettings, optimizer: Optimizer, parameter: nn.Parameter, slots: set[str]) -> None:
+    """Torch creates a parameter's tensors at its first step; create those named `slots` now, to be filled."""
+    optimizer.state[parameter] = {
+        slot: torch.zeros((), dtype=torch.float32, device=parameter.device)
+        if slot == "step"
+        else torch.zeros_like(parameter)
+        for slot in SLOTS[settings.kind]
+        if slot in slots
+    }
+
+
+def peak_rate(settings: OptimizerSettings, name: str) -> float:
+    """The learning rate of the module `name` between warm-up and decay."""
+    if name == "discriminator" and settings.discriminator_learning_rate is not None:
+        return settings.discriminator_learning_rate
+    return settings.learning_rate
+
+
+def rate_factor(settings: OptimizerSettings, step: int) -> float:
+    """Of the peak rate, after `step` finished steps: linear warm-up, then constant, linear or cosine decay."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    if settings.decay_steps is None:
+        return 1.0
+    done = min(1.0, (step - settings.warmup_steps) / settings.decay_steps)
+    left = 1 - done if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return settings.final_fraction + (1 - settings.final_fraction) * left
+
+
+def rate_at(settings: OptimizerSettings, name: str, step: int) -> float:
+    """The learning rate of the module `name` in the step after `step` finished ones."""
+    return peak_rate(settings, name) * rate_factor(settings, step)
+
+
+def set_rate(settings: OptimizerSettings, name: str, optimizer: Optimizer, step: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate_at(settings, name, step)
+
+
+@torch.no_grad()
+def clip_gradients(settings: OptimizerSettings, gradients: list[Tensor], norm: float) -> None:
+    """Scale gradients whose global norm is `norm` down to `clip_norm` (Pascanu et al. 2013), in place."""
+    if 0 < settings.clip_norm < norm:
+        torch._foreach_mul_(gradients, settings.clip_norm / norm)

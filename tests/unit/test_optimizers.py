@@ -1,0 +1,121 @@
+"""Optimisers against their textbook formulas, learning rates against tables, clipping."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gen_dist.config import OptimizerSettings
+from gen_dist.engine.optimizers import (
+    SLOTS,
+    build_optimizer,
+    clip_gradients,
+    create_slots,
+    rate_at,
+    rate_factor,
+    set_rate,
+)
+
+GRADIENTS = np.random.default_rng(1).normal(size=(4, 3))
+
+
+def adam(steps, rate, beta1=0.5, beta2=0.9, epsilon=1e-3):
+    x, m, v = np.zeros(3), np.zeros(3), np.zeros(3)
+    for t, g in enumerate(steps, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        x -= rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return x
+
+
+def rmsprop(steps, rate, beta2=0.9, epsilon=1e-3, momentum=0.3):
+    x, v, b = np.zeros(3), np.zeros(3), np.zeros(3)
+    for g in steps:
+        v = beta2 * v + (1 - beta2) * g * g
+        b = momentum * b + g / (np.sqrt(v) + epsilon)
+        x -= rate * b
+    return x
+
+
+def sgd(steps, rate, momentum=0.3):
+    x, b = np.zeros(3), np.zeros(3)
+    for g in steps:
+        b = momentum * b + g
+        x -= rate * b
+    return x
+
+
+TEXTBOOK = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+
+
+def settings_of(kind: str, **more) -> OptimizerSettings:
+    return OptimizerSettings(kind=kind, learning_rate=0.1, beta1=0.5, beta2=0.9, epsilon=1e-3, momentum=0.3, **more)
+
+
+def module() -> nn.Linear:
+    linear = nn.Linear(3, 1, bias=False)
+    nn.init.zeros_(linear.weight)
+    return linear
+
+
+def take(settings, optimizer, linear, gradients, first=0):
+    for step, gradient in enumerate(gradients, first):
+        linear.weight.grad = torch.from_numpy(gradient.astype(np.float32)).reshape(1, 3)
+        set_rate(settings, "generator", optimizer, step)
+        optimizer.step()
+    return linear.weight.detach().numpy()[0]
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_an_optimizer_follows_its_formula(kind):
+    settings, linear = settings_of(kind), module()
+    found = take(settings, build_optimizer(settings, "generator", linear), linear, GRADIENTS)
+    np.testing.assert_allclose(found, TEXTBOOK[kind](GRADIENTS, 0.1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_an_optimizer_goes_on_from_its_slots(kind):
+    settings, whole, first, second = settings_of(kind), module(), module(), module()
+    expected = take(settings, build_optimizer(settings, "g", whole), whole, GRADIENTS)
+    before = build_optimizer(settings, "g", first)
+    take(settings, before, first, GRADIENTS[:2])
+    after = build_optimizer(settings, "g", second)
+    kept = before.state[first.weight]
+    assert set(kept) == set(SLOTS[kind])
+    create_slots(settings, after, second.weight, set(kept))
+    with torch.no_grad():
+        second.weight.copy_(first.weight)
+        for slot, value in kept.items():
+            after.state[second.weight][slot].copy_(value)
+    assert np.array_equal(take(settings, after, second, GRADIENTS[2:], first=2), expected)
+
+
+@pytest.mark.parametrize(
+    ("more", "factors"),
+    [
+        ({}, {0: 1, 10: 1, 1000: 1}),
+        ({"warmup_steps": 4}, {0: 0.25, 1: 0.5, 3: 1, 4: 1, 99: 1}),
+        ({"schedule": "linear", "decay_steps": 10}, {0: 1, 5: 0.5, 10: 0, 99: 0}),
+        ({"schedule": "linear", "decay_steps": 10, "final_fraction": 0.2}, {0: 1, 5: 0.6, 10: 0.2, 99: 0.2}),
+        ({"schedule": "cosine", "decay_steps": 10}, {0: 1, 5: 0.5, 10: 0}),
+        ({"schedule": "cosine", "decay_steps": 10, "warmup_steps": 2}, {0: 0.5, 1: 1, 2: 1, 7: 0.5, 12: 0}),
+    ],
+)
+def test_the_rate_rises_and_falls(more, factors):
+    settings = OptimizerSettings(**more)
+    assert {step: rate_factor(settings, step) for step in factors} == pytest.approx(factors, abs=1e-12)
+
+
+def test_the_rate_reaches_the_optimizer_and_the_discriminator_has_its_own():
+    settings = OptimizerSettings(learning_rate=1e-3, discriminator_learning_rate=4e-3, warmup_steps=2)
+    assert rate_at(settings, "generator", 0) == pytest.approx(5e-4)
+    assert rate_at(settings, "discriminator", 0) == pytest.approx(2e-3)
+    optimizer = build_optimizer(settings, "discriminator", module())
+    set_rate(settings, "discriminator", optimizer, 7)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(4e-3)
+
+
+@pytest.mark.parametrize(("clip", "factor"), [(0.0, 1), (10.0, 1), (5.0, 1), (2.5, 0.5)])
+def test_gradients_are_clipped_by_their_global_norm(clip, factor):
+    gradients = [torch.tensor([3.0]), torch.tensor([[0.0], [4.0]])]
+    clip_gradients(OptimizerSettings(clip_norm=clip), gradients, 5.0)
+    assert [g.flatten().tolist() for g in gradients] == [[3 * factor], [0, 4 * factor]]
