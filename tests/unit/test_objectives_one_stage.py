@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from gen_dist.config.objective import GANObjectiveSettings
+from gen_dist.draws import Draws
 from gen_dist.models.dcgan import DCGANSettings
+from gen_dist.models.spectral import SpectralConv2d, initialise_spectral, iterate_spectral_norm
 from gen_dist.objectives.base import Committed
 from gen_dist.objectives.gan import GANObjective
 from gen_dist.objectives.one_stage import OneStageGANObjective
@@ -47,19 +49,24 @@ def two_passes(modules, step: int, **own) -> tuple[dict[str, torch.Tensor], dict
     return found, losses
 
 
-def players(bias: float = 0.0) -> dict[str, nn.Module]:
-    modules = with_weights(3, generator=Generator(), discriminator=Discriminator())
+def players(bias: float = 0.0, spectral: bool = False) -> dict[str, nn.Module]:
+    first = SpectralConv2d(3, 5, 3, stride=2) if spectral else None
+    modules = with_weights(3, generator=Generator(), discriminator=Discriminator(first))
     modules["discriminator"].last.bias.data.fill_(bias)
+    initialise_spectral("discriminator", modules["discriminator"], Draws(1))
+    iterate_spectral_norm(modules["discriminator"])
     return modules
 
 
 @pytest.mark.parametrize("own", [{}, CHANGES], ids=["plain", "changed"])
-@pytest.mark.parametrize("r1", [0.0, 2.0])
+@pytest.mark.parametrize("spectral", [False, True], ids=["", "spectral"])
 @pytest.mark.parametrize("loss", [{"loss": "bce"}, {"loss": "bce", "real_label": 0.9}, {"loss": "wgan_gp"}], ids=str)
-def test_gradients_and_losses_are_those_of_two_passes(loss, r1, own):
-    own = {**loss, **own, "r1": r1, "r1_every": 2}
+def test_gradients_and_losses_are_those_of_two_passes(loss, spectral, own):
+    own = {**loss, **own, "r1": 2.0, "r1_every": 2}
     for step in range(2):  # with R1, and without
-        (found, losses), (expected, wanted) = (passes(players(), step, **own) for passes in (one_pass, two_passes))
+        (found, losses), (expected, wanted) = (
+            passes(players(spectral=spectral), step, **own) for passes in (one_pass, two_passes)
+        )
         for player in PLAYERS:
             assert expected[player].norm() > 0.01
             assert (found[player] - expected[player]).norm() <= 1e-5 * expected[player].norm()
