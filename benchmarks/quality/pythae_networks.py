@@ -44,4 +44,3 @@ class Decoder(nn.Module):
 def pixels(logits_NCHW: Tensor) -> Tensor:
     """What Pythae's decoders return. In float32 a sigmoid may be 1, whose logarithm its loss then cuts off."""
     return torch.sigmoid(logits_NCHW)
-

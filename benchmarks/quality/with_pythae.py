@@ -1,12 +1,13 @@
-"""Pythae's VAE by Pythae's own trainer, for a given time of one core; runs in Pythae's environment.
+"""Pythae's VAE by Pythae's own trainer, on one core; runs in Pythae's environment.
 
-    python -m benchmarks.quality.with_pythae IMAGES.npy SEED CORE_SECONDS OUT
+    python -m benchmarks.quality.with_pythae IMAGES.npy SEED OUT (--steps N | --seconds S)
 
 Writes the weights (`encoder.npz`, `decoder.npz`) and `facts.json` into the folder OUT.
 """
 
+import argparse
 import json
-import sys
+import math
 import tempfile
 import time
 from importlib import metadata
@@ -27,13 +28,14 @@ BATCH_SIZE, LEARNING_RATE = 128, 1e-3
 ENDLESS = 10_000  # epochs; the time ends it
 
 
-class TimeIsUp(Exception):
-    """Raised by the callback that watches the time: the trainer itself counts epochs only."""
+class Enough(Exception):
+    """Raised by the callback that counts the steps: the trainer itself counts epochs only."""
 
 
 class Watch(TrainingCallback):
-    def __init__(self, core_seconds: float) -> None:
-        self.core_seconds, self.steps, self.started = core_seconds, 0, time.process_time()
+    def __init__(self, most_steps: float, core_seconds: float) -> None:
+        self.most_steps, self.core_seconds = most_steps, core_seconds
+        self.steps, self.started = 0, time.process_time()
 
     @property
     def used(self) -> float:
@@ -44,8 +46,8 @@ class Watch(TrainingCallback):
 
     def on_train_step_end(self, training_config, **kwargs):  # type: ignore[no-untyped-def]
         self.steps += 1
-        if self.used >= self.core_seconds:
-            raise TimeIsUp
+        if self.steps >= self.most_steps or self.used >= self.core_seconds:
+            raise Enough
 
 
 class TheirEncoder(BaseEncoder):
@@ -68,29 +70,35 @@ class TheirDecoder(BaseDecoder):
 
 
 def main() -> None:
-    images, seed, core_seconds, out = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])
+    parser = argparse.ArgumentParser(description="Train Pythae's VAE.")
+    parser.add_argument("images", type=Path)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=math.inf)
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    x_NCHW = torch.from_numpy(np.load(images)).permute(0, 3, 1, 2).float() / 255
-    torch.manual_seed(seed)  # Pythae seeds nothing before its networks are made
+    x_NCHW = torch.from_numpy(np.load(given.images)).permute(0, 3, 1, 2).float() / 255
+    torch.manual_seed(given.seed)  # Pythae seeds nothing before its networks are made
     shape = tuple(x_NCHW.shape[1:])
     settings = VAEConfig(input_dim=shape, latent_dim=LATENT, reconstruction_loss="bce")
     model = VAE(settings, TheirEncoder(), TheirDecoder())
     with tempfile.TemporaryDirectory() as folder:
         how = BaseTrainerConfig(
-            output_dir=folder, num_epochs=ENDLESS, learning_rate=LEARNING_RATE, seed=seed, no_cuda=True,
+            output_dir=folder, num_epochs=ENDLESS, learning_rate=LEARNING_RATE, seed=given.seed, no_cuda=True,
             per_device_train_batch_size=BATCH_SIZE,
         )  # fmt: skip
-        watch = Watch(core_seconds)
+        watch = Watch(given.steps, given.seconds)
         data = BaseDataset(x_NCHW, torch.zeros(len(x_NCHW)))
         try:
             BaseTrainer(model, data, training_config=how, callbacks=[watch]).train()
-        except TimeIsUp:
+        except Enough:
             used = watch.used
     for name, network in (("encoder", model.encoder.network), ("decoder", model.decoder.network)):
-        np.savez(out / f"{name}.npz", **{key: value.numpy() for key, value in network.state_dict().items()})
+        np.savez(given.out / f"{name}.npz", **{key: value.numpy() for key, value in network.state_dict().items()})
     versions = {"pythae": metadata.version("pythae"), "torch": torch.__version__}
     facts = {"steps": watch.steps, "images": watch.steps * BATCH_SIZE, "core_seconds": round(used, 1), **versions}
-    (out / "facts.json").write_text(json.dumps(facts) + "\n")
+    (given.out / "facts.json").write_text(json.dumps(facts) + "\n")
 
 
 if __name__ == "__main__":
