@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 InitialWeights = Literal["normal", "uniform", "glorot"]
+Activation = Literal["relu", "leaky_relu", "tanh"]
+DropoutKind = Literal["element", "channel"]
 
 
 class ModelSettings(Settings):
@@ -52,7 +54,7 @@ class AdversarialSettings(ModelSettings):
         "batch", description="batch: (ghost) batch norm, but in the first layer; spectral (Miyato et al. 2018); none"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout after each discriminator block")
-    dropout_kind: Literal["element", "channel"] = Field("element", description="what is dropped: values, or whole maps")
+    dropout_kind: DropoutKind = Field("element", description="what is dropped: values, or whole maps")
 
     @property
     def mixes_images(self) -> bool:

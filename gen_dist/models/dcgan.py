@@ -28,6 +28,6 @@ class DCGANSettings(AdversarialSettings):
     )
 
     def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
-        from gen_dist.models.dcgan_modules import Discriminator, Generator
+        from gen_dist.models.dcgan_layers import discriminator, generator
 
-        return {"generator": Generator(self, size, channels), "discriminator": Discriminator(self, size, channels)}
+        return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gen_dist.models.base import AdversarialSettings
+from gen_dist.models.base import Activation, AdversarialSettings
+from gen_dist.models.layer_list import (
+    DISCRIMINATOR,
+    GENERATOR,
+    Layer,
+    check_size,
+    parse_layers,
+    why_not_down,
+    why_not_up,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-Activation = Literal["relu", "leaky_relu", "tanh"]
+GENERATOR_KEY, DISCRIMINATOR_KEY = "model.generator_layers", "model.discriminator_layers"
 
 
 class GANSettings(AdversarialSettings):
@@ -36,9 +45,34 @@ class GANSettings(AdversarialSettings):
         description="where the discriminator's batch norm stands: before its activation, or after it and dropout",
     )
 
+    @model_validator(mode="after")
+    def layers_are_known(self) -> GANSettings:
+        self.parsed()
+        return self
+
+    def parsed(self) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+        """The generator's layers and the discriminator's.
+
+        Raises:
+            ValueError: one line about a layer that there is not.
+        """
+        return (
+            parse_layers(GENERATOR_KEY, self.generator_layers, GENERATOR),
+            parse_layers(DISCRIMINATOR_KEY, self.discriminator_layers, DISCRIMINATOR),
+        )
+
     @property
     def mixes_images(self) -> bool:
-        return super().mixes_images and any("bn" in layer for layer in self.discriminator_layers)
+        _, discriminator = self.parsed()
+        return super().mixes_images and any(layer.norm for layer in discriminator)
+
+    def check(self, size: int) -> None:
+        up, down = self.parsed()
+        check_size(
+            size, lambda other: why_not_up(GENERATOR_KEY, up, other) or why_not_down(DISCRIMINATOR_KEY, down, other)
+        )
 
     def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
-        raise NotImplementedError
+        from gen_dist.models.listed_layers import discriminator, generator
+
+        return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

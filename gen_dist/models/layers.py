@@ -4,11 +4,14 @@ torch's BatchNorm updates running statistics in forward, so its result would dep
 microbatch and would be applied twice when a phase is redone. Its Dropout draws from a global generator.
 """
 
+from itertools import islice
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gen_dist.draws import SampleDraws
+from gen_dist.models.base import DropoutKind
 
 
 class GhostBatchNorm(nn.Module):
@@ -61,16 +64,20 @@ class RandomLayer(nn.Module):
 
 
 class Dropout(RandomLayer):
-    """Zeroes each element with probability `p` and scales the rest by 1 / (1 - p) (Srivastava et al. 2014)."""
+    """Zeroes each element with probability `p` and scales the rest by 1 / (1 - p) (Srivastava et al. 2014).
 
-    def __init__(self, p: float, site: str) -> None:
+    With `kind` "channel" it zeroes whole maps (Tompson et al. 2015); of (N, C) input these are the elements.
+    """
+
+    def __init__(self, p: float, site: str, kind: DropoutKind = "element") -> None:
         super().__init__(site)
-        self.p = p
+        self.p, self.kind = p, kind
 
     def forward(self, x: Tensor, draws: SampleDraws) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        keep = draws.uniform(self.site, *x.shape[1:]) >= self.p
+        shape = x.shape[1:] if self.kind == "element" else (x.shape[1], *(1 for _ in x.shape[2:]))
+        keep = draws.uniform(self.site, *shape) >= self.p
         return x * keep.to(x.dtype) / (1 - self.p)
 
 
@@ -91,7 +98,11 @@ class Stack(nn.Sequential):
     """Layers one after the other; those that are random get the draws."""
 
     def forward(self, x: Tensor, draws: SampleDraws) -> Tensor:  # type: ignore[override]
-        for layer in self:
+        return self.part(x, draws, 0, len(self))
+
+    def part(self, x: Tensor, draws: SampleDraws, first: int, end: int) -> Tensor:
+        """Layers number `first` to `end` - 1 only."""
+        for layer in islice(self, first, end):
             x = layer(x, draws) if isinstance(layer, RandomLayer) else layer(x)
         return x
 
