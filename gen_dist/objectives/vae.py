@@ -48,8 +48,11 @@ class VAEObjective:
         return torch.sigmoid(modules["decoder"](draws.normal("latent", self.latent)))
 
     def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
+        return torch.sigmoid(modules["decoder"](self.posterior_means(modules, images, draws)))
+
+    def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
         mean_NZ, _ = modules["encoder"](images, draws)
-        return torch.sigmoid(modules["decoder"](mean_NZ))
+        return mean_NZ
 
 
 def sigma_nll(logits_NCHW: Tensor, x_NCHW: Tensor) -> Tensor:
