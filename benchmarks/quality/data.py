@@ -36,7 +36,9 @@ def prepare_data(name: str, archives: Path, folder: Path) -> Data:
 
 
 def _olivetti(data: Data, archives: Path, size: int) -> None:
-    _from_tar(data, archives / "olivetti-faces.tar", size, lambda file: int(file.name[6:8]) < TRAINING_PEOPLE, gray=True)
+    _from_tar(
+        data, archives / "olivetti-faces.tar", size, lambda file: int(file.name[6:8]) < TRAINING_PEOPLE, gray=True
+    )
 
 
 def _cifar(data: Data, archives: Path, size: int) -> None:
