@@ -7,11 +7,11 @@ pad: there the larger half comes first and not last, which torch's convolutions 
 
 from typing import Literal
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from gen_dist.models.base import Activation
 from gen_dist.models.layers import GhostBatchNorm, Reshape
+from gen_dist.models.resampling import Enlarge
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear
 
 SLOPE = 0.2  # of LeakyReLU (Radford et al. 2015)
@@ -43,17 +43,6 @@ def mirrored_convolution(
     half = -(-padding(side, kernel, stride) // 2)
     reached = (-(-side // stride) - 1) * stride + kernel - 2 * half
     return [nn.ConvTranspose2d(before, after, kernel, stride, half, side - reached, bias=bias)]
-
-
-class Enlarge(nn.Module):
-    """To H = W = side by nearest neighbour."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return F.interpolate(x_NCHW, size=(self.side, self.side), mode="nearest")
 
 
 def activation(name: Activation) -> nn.Module:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gen_dist.draws import Draws, SampleDraws
-from gen_dist.models.blocks import Chain, Enlarge, convolution, mirrored_convolution
+from gen_dist.models.blocks import Chain, convolution, mirrored_convolution
 from gen_dist.models.build import Modules, build_modules, count_parameters
 from gen_dist.models.layers import Dropout, GhostBatchNorm, Stack
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear, spectral_layers
@@ -72,12 +72,12 @@ def test_usual_convolutions_of_even_sides_need_no_pads_and_no_crops(kernel, stri
     assert [type(layer) for layer in back] == [nn.Conv2d if stride == 1 else nn.ConvTranspose2d]
 
 
-@pytest.mark.parametrize(
-    ("side", "source"), [(6, [0, 0, 1, 1, 2, 2]), (5, [0, 0, 1, 1, 2]), (8, [0, 0, 0, 1, 1, 1, 2, 2])]
-)
+@pytest.mark.parametrize(("side", "source"), [(6, [0, 0, 1, 1, 2, 2]), (5, [0, 0, 1, 1, 2])])
 def test_enlarging_repeats_pixels(side, source):
+    chain = Chain(3, 3)
+    chain.enlarge(side)
     x = numbers(1, 2, 3, 3, 3).requires_grad_()
-    y, plain = Enlarge(side)(x), x[:, :, source][:, :, :, source]
+    y, plain = chain.layers[0](x), x[:, :, source][:, :, :, source]
     assert torch.equal(y, plain)
     torch.testing.assert_close(gradients(y, x), gradients(plain, x))
 
