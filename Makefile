@@ -28,8 +28,9 @@ venv: install
 demo: install ## train a VAE, then a DCGAN, on the bundled pictures with two workers
 	@$(BIN)/python -m gen_dist.launch.demo
 
-test: install ## run the whole test suite
-	@$(BIN)/python -m pytest
+test: install ## run the whole test suite; unit tests, a file at a time, on two cores
+	@$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadfile
+	@$(BIN)/python -m pytest --ignore=tests/unit
 
 lint: install ## ruff (check and format) and mypy
 	@$(BIN)/ruff check .

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from gen_dist.models.base import AdversarialSettings
+from gen_dist.models.base import AdversarialSettings, InitialWeights
+from gen_dist.models.sides import SMALLEST, halve, pyramid
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,6 +19,9 @@ class GrowingSettings(AdversarialSettings):
     objectives: ClassVar = ("gan",)
 
     family: Literal["growing"]
+    initial_weights: InitialWeights = Field(
+        "glorot", description=AdversarialSettings.model_fields["initial_weights"].description
+    )
     discriminator_norm: Literal["spectral", "none"] = Field(
         "none", description="spectral (Miyato et al. 2018), or none"
     )
@@ -27,5 +31,45 @@ class GrowingSettings(AdversarialSettings):
     stage_steps: int = Field(2000, ge=1, description="steps that a stage trains after it has faded in")
     fade_steps: int = Field(1000, ge=0, description="steps over which a stage fades in")
 
+    def check(self, size: int) -> None:
+        largest = halve(size)
+        if size < 2 * SMALLEST:
+            raise ValueError(
+                f"data.size {size}: too small to grow to from {SMALLEST} pixels; use data.size={2 * SMALLEST} or more, "
+                "or model.family=dcgan"
+            )
+        if self.start_size > largest:
+            raise ValueError(
+                f"model.start_size {self.start_size}: the last stage doubles the side to data.size {size}, so the "
+                f"first can have {largest} at most; use model.start_size={largest} or less"
+            )
+
+    def stage_sides(self, size: int) -> list[int]:
+        """Sides of the stages' images, the first stage's first; the last is `size`."""
+        return [side for side in reversed(pyramid(size)) if side >= self.start_size]
+
+    def last_stage_step(self, size: int) -> int:
+        """How many steps are finished when the last stage begins to fade in: the next one makes images of `size`."""
+        later = len(self.stage_sides(size)) - 2
+        return self.stage_steps + later * (self.fade_steps + self.stage_steps)
+
     def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
-        raise NotImplementedError
+        from gen_dist.models.growing_modules import Discriminator, Generator
+
+        return {"generator": Generator(self, size, channels), "discriminator": Discriminator(self, size, channels)}
+
+
+def growth_at(step: int, stages: int, stage_steps: int, fade_steps: int) -> tuple[int, float]:
+    """The stage, counted from 0, that the step after `step` finished ones is in, and how much of it has faded in.
+
+    Stage 0 trains for `stage_steps`. Every other one fades in over `fade_steps`, then trains for `stage_steps`; the
+    last for ever. While a stage fades in, its share rises linearly from 1 / (fade_steps + 1) and stays below 1: with
+    a share of 0, a step would teach the new layers nothing.
+    """
+    if step < stage_steps:
+        return 0, 1.0
+    passed, within = divmod(step - stage_steps, fade_steps + stage_steps)
+    stage = 1 + passed
+    if stage >= stages:
+        return stages - 1, 1.0
+    return stage, min(1.0, (within + 1) / (fade_steps + 1))

@@ -76,3 +76,6 @@ class GANObjective:
 
     def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
         return None
+
+    def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
+        return None

@@ -51,5 +51,8 @@ class VAEObjective:
         return torch.sigmoid(modules["decoder"](self.latent.draw(draws)))
 
     def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
+        return torch.sigmoid(modules["decoder"](self.posterior_means(modules, images, draws)))
+
+    def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
         mean_NZ, _ = modules["encoder"](images, draws)
-        return torch.sigmoid(modules["decoder"](mean_NZ))
+        return mean_NZ

@@ -199,6 +199,7 @@ def test_samples_are_decoded_from_the_prior_and_reconstructions_from_the_mean():
         vae.sample(modules, draws()), torch.sigmoid(modules["decoder"](draws().normal("latent", LATENT)))
     )
     mean, _ = modules["encoder"](x, draws())
+    assert torch.equal(vae.posterior_means(modules, x, draws()), mean)
     assert torch.equal(vae.reconstruct(modules, x, draws()), torch.sigmoid(modules["decoder"](mean)))
 
 

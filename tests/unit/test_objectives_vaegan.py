@@ -6,6 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from gen_dist.config.objective import VAEGANObjectiveSettings
+from gen_dist.models.dcgan import DCGANSettings
+from gen_dist.models.vae import VAESettings
 from gen_dist.models.vaegan import VAEGANSettings
 from gen_dist.objectives.base import Committed, Phase
 from gen_dist.objectives.diffaugment import diffaugment
@@ -174,11 +176,42 @@ def test_everything_that_the_discriminator_sees_is_changed(name, prefixes):
 
 def test_a_perfect_reconstruction_has_no_error_in_features_however_images_are_changed():
     modules = networks()
-    _, error = objective(**CHANGES).compare(modules[D], images(), images(), draws())
+    _, error = objective(**CHANGES).compare(modules, images(), images(), draws())
     assert error == 0
 
 
 def test_samples_come_from_the_prior_and_reconstructions_from_the_mean():
     modules, vaegan = networks(), objective()
     assert torch.equal(vaegan.sample(modules, draws()), modules[G](draws().normal("latent", LATENT)))
-    assert torch.equal(vaegan.reconstruct(modules, images(), draws()), modules[G](modules[E](images(), draws())[0]))
+    mean = modules[E](images(), draws())[0]
+    assert torch.equal(vaegan.posterior_means(modules, images(), draws()), mean)
+    assert torch.equal(vaegan.reconstruct(modules, images(), draws()), modules[G](mean))
+
+
+# --- the family ------------------------------------------------------------------------------------------------------
+
+
+def test_the_family_is_the_encoder_of_vae_and_the_players_of_dcgan():
+    own = {"generator_width": 6, "discriminator_width": 5, "dropout": 0.2, "discriminator_norm": "spectral"}
+    made = VAEGANSettings(family="vaegan", latent=7, encoder_width=4, **own).construct(16, 1)
+    expected = {
+        E: VAESettings(family="vae", latent=7, width=4).construct(16, 1)[E],
+        **DCGANSettings(family="dcgan", latent=7, **own).construct(16, 1),
+    }
+    assert made.keys() == expected.keys()
+    for name in made:
+        assert str(made[name]) == str(expected[name])
+
+
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (16, 3), (23, 3)])
+def test_a_step_with_the_family_at_any_size(size, channels):
+    model = VAEGANSettings(family="vaegan", latent=LATENT, encoder_width=2, generator_width=2, discriminator_width=2)
+    model.check(size)
+    modules = with_weights(3, **model.construct(size, channels))
+    vaegan = VAEGANObjective(model, VAEGANObjectiveSettings(kind="vaegan"))
+    x = torch.linspace(-1, 1, 4 * channels * size * size).view(4, channels, size, size)
+    for done in range(3):
+        phase = vaegan.next_phase(0, [Committed("", {})] * done)
+        loss = phase.loss(modules, microbatch(x), draws(0, done, count=4))[phase.minimises]
+        assert torch.isfinite(gradients(loss, modules, phase.trains)[phase.trains[0]]).all()
+    assert vaegan.reconstruct(modules, x, draws(count=4)).shape == x.shape
