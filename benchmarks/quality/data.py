@@ -1,4 +1,4 @@
-"""Packs to train on and packs that are held out: faces split by person, CIFAR-10 within each class, Fashion-MNIST's own."""
+"""Packs to train on and packs held out: faces split by person, CIFAR-10 within each class, Fashion-MNIST as it is."""
 
 import shutil
 import tarfile

@@ -72,7 +72,7 @@ class GANSettings(AdversarialSettings):
             size, lambda other: why_not_up(GENERATOR_KEY, up, other) or why_not_down(DISCRIMINATOR_KEY, down, other)
         )
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.listed_layers import discriminator, generator
 
         return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

@@ -15,15 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from gen_dist.draws import SampleDraws
+from gen_dist.models.blocks import activation, convolution
+from gen_dist.models.dcgan_layers import channels_at
 from gen_dist.models.growing import GrowingSettings, growth_at
 from gen_dist.models.growth import GrowingModule
 from gen_dist.models.layers import Dropout, GhostBatchNorm, Reshape, Stack
-from gen_dist.models.resampling import DoublingConv2d, HalvingConv2d, SpectralHalvingConv2d, average, enlarge
+from gen_dist.models.resampling import EnlargingConv2d, average, enlarge
 from gen_dist.models.sides import pyramid
 from gen_dist.models.spectral import SpectralConv2d
-
-MOST_WIDENING = 8  # as DCGAN's
-SLOPE = 0.2  # of LeakyReLU
 
 
 class Growing(GrowingModule):
@@ -78,7 +77,7 @@ class Generator(Growing):
         super().__init__(settings, size)
         sides, widths = levels_of(size, settings.generator_width)
         levels = [
-            nn.Sequential(DoublingConv2d(before, after, side, bias=False), GhostBatchNorm(after), nn.ReLU())
+            nn.Sequential(EnlargingConv2d(before, after, side, bias=False), GhostBatchNorm(after), nn.ReLU())
             for (before, after), side in zip(pairwise(widths), sides[1:], strict=True)
         ]
         start = len(sides) - len(self.sides)  # levels that all stages use
@@ -120,19 +119,25 @@ class Discriminator(Growing):
         super().__init__(settings, size)
         sides, widths = levels_of(size, settings.discriminator_width)
         spectral = settings.discriminator_norm == "spectral"
-        convolution = SpectralConv2d if spectral else nn.Conv2d
-        halving = SpectralHalvingConv2d if spectral else HalvingConv2d
+        kind = SpectralConv2d if spectral else nn.Conv2d
         levels = [
-            Stack(halving(before, after), nn.LeakyReLU(SLOPE), Dropout(settings.dropout, f"dropout{side}"))
+            Stack(
+                *convolution(before, after, 4, side, 2, spectral=spectral),
+                activation("leaky_relu"),
+                Dropout(settings.dropout, f"dropout{side}", settings.dropout_kind),
+            )
             for (after, before), side in zip(pairwise(widths), sides[1:], strict=True)
         ]
         start = len(sides) - len(self.sides)
         self.from_image = nn.ModuleList(
-            nn.Sequential(convolution(channels, width, 1), nn.LeakyReLU(SLOPE)) for width in widths[start:]
+            nn.Sequential(kind(channels, width, 1), activation("leaky_relu")) for width in widths[start:]
         )
         self.grown = nn.ModuleList(levels[start:])
-        shared = [layer for level in reversed(levels[:start]) for layer in level]
-        self.end = Stack(*shared, convolution(widths[0], 1, sides[0]), Reshape())
+        self.end = Stack(
+            *(layer for level in reversed(levels[:start]) for layer in level),
+            kind(widths[0], 1, sides[0]),
+            Reshape(),
+        )
 
     def parts_in_use(self) -> list[nn.Module]:
         return [*self.present(self.from_image), *self.grown[: self.index], self.end]
@@ -148,7 +153,6 @@ class Discriminator(Growing):
 
 
 def levels_of(size: int, width: int) -> tuple[list[int], list[int]]:
-    """Sides from the smallest to `size`, and the channels that features have there."""
+    """Sides from the smallest to `size`, and the channels of the features there."""
     sides = pyramid(size)
-    widths = [width * min(2**level, MOST_WIDENING) for level in range(len(sides))]
-    return sides[::-1], widths[::-1]
+    return sides[::-1], [channels_at(width, level) for level in reversed(range(len(sides)))]

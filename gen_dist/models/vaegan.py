@@ -40,7 +40,7 @@ class VAEGANSettings(AdversarialSettings):
         self.encoder.check(size)
         self.players.check(size)
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.autoencoder import Encoder
 
-        return {"encoder": Encoder(self.encoder, size, channels), **self.players.construct(size, channels)}
+        return {"encoder": Encoder(self.encoder, size, channels), **self.players.networks(size, channels)}

@@ -23,7 +23,7 @@ from gen_dist.atomic import write_atomic
 from gen_dist.data.stream import Stream
 from gen_dist.draws import Draws
 from gen_dist.errors import UserError
-from gen_dist.models.initialise import initialise_uniform
+from gen_dist.models.initialise import initialise
 from gen_dist.scores.inputs import blocks, check_images
 
 FEATURES = 84
@@ -202,7 +202,7 @@ def _initialised(what: tuple[int, int, int, int], draws: Draws) -> LeNet:
     lenet = _empty(what)
     about, unit = lenet.about, lenet.unit
     lenet.to_empty(device="cpu")
-    initialise_uniform("scores/lenet", lenet, draws)
+    initialise("scores/lenet", lenet, draws, "uniform")
     lenet.about, lenet.unit = about, unit
     return _channels_last(lenet)
 

@@ -1,5 +1,7 @@
 """Configuration: presets, overrides, and one line for every fault."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -18,6 +20,11 @@ def test_every_preset_loads_describes_itself_and_replays(name, tmp_path):
     replay = tmp_path / "config.yaml"
     replay.write_text(yaml.safe_dump(config.model_dump()))
     assert load_config(str(replay)) == config
+
+
+def test_the_docs_name_every_preset():
+    text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    assert [name for name in preset_names() if f"`{name}`" not in text] == []
 
 
 def test_every_field_is_documented_or_named_by_what_it_is():

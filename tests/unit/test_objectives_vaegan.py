@@ -193,10 +193,10 @@ def test_samples_come_from_the_prior_and_reconstructions_from_the_mean():
 
 def test_the_family_is_the_encoder_of_vae_and_the_players_of_dcgan():
     own = {"generator_width": 6, "discriminator_width": 5, "dropout": 0.2, "discriminator_norm": "spectral"}
-    made = VAEGANSettings(family="vaegan", latent=7, encoder_width=4, **own).construct(16, 1)
+    made = VAEGANSettings(family="vaegan", latent=7, encoder_width=4, **own).networks(16, 1)
     expected = {
-        E: VAESettings(family="vae", latent=7, width=4).construct(16, 1)[E],
-        **DCGANSettings(family="dcgan", latent=7, **own).construct(16, 1),
+        E: VAESettings(family="vae", latent=7, width=4).networks(16, 1)[E],
+        **DCGANSettings(family="dcgan", latent=7, **own).networks(16, 1),
     }
     assert made.keys() == expected.keys()
     for name in made:
@@ -207,7 +207,7 @@ def test_the_family_is_the_encoder_of_vae_and_the_players_of_dcgan():
 def test_a_step_with_the_family_at_any_size(size, channels):
     model = VAEGANSettings(family="vaegan", latent=LATENT, encoder_width=2, generator_width=2, discriminator_width=2)
     model.check(size)
-    modules = with_weights(3, **model.construct(size, channels))
+    modules = with_weights(3, **model.networks(size, channels))
     vaegan = VAEGANObjective(model, VAEGANObjectiveSettings(kind="vaegan"))
     x = torch.linspace(-1, 1, 4 * channels * size * size).view(4, channels, size, size)
     for done in range(3):

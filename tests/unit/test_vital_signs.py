@@ -80,7 +80,7 @@ def layers_of(module):
     return [layer for layer in module.modules() if getattr(getattr(layer, "weight", None), "dim", lambda: 0)() > 1]
 
 
-@pytest.mark.parametrize("engine", ["vae", "vae-bernoulli", "dcgan"], indirect=True)
+@pytest.mark.parametrize("engine", ["vae", "dcgan", "growing", "vaegan"], indirect=True)
 def test_measuring_changes_nothing_and_says_the_same_again(engine, signs_of):
     run_steps(engine, 1)
     before, training = engine.state.hash(), [module.training for module in engine.state.modules.values()]
@@ -100,12 +100,12 @@ def test_a_generator_that_ignores_its_latent(engine, signs_of):
     assert signs_of(engine) == {"sample_distance": 0.0, "nearest_sample": 0.0}
 
 
-@pytest.mark.parametrize("engine", ["vae", "vae-bernoulli"], indirect=True)
+@pytest.mark.parametrize("engine", ["vae", "vae-bernoulli", "vaegan"], indirect=True)
 def test_an_encoder_that_ignores_its_images(engine, signs_of):
     """With moving averages ("vae-bernoulli"), it is the averaged encoder that is measured."""
     encoder = engine.state.showing["encoder"]
     with torch.no_grad():
-        layers_of(encoder)[-1].weight.mul_(100)
+        layers_of(encoder)[-1].weight.mul_(1e6)  # before training, signals are weak
     assert signs_of(engine)["active_units"] == 4
     silence(layers_of(encoder)[-1])
     assert signs_of(engine)["active_units"] == 0
