@@ -7,11 +7,11 @@ pad: there the larger half comes first and not last, which torch's convolutions 
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from gen_dist.models.base import Activation
 from gen_dist.models.layers import GhostBatchNorm, Reshape
-from gen_dist.models.resampling import Enlarge
+from gen_dist.models.resampling import enlarge
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear
 
 SLOPE = 0.2  # of LeakyReLU (Radford et al. 2015)
@@ -43,6 +43,17 @@ def mirrored_convolution(
     half = -(-padding(side, kernel, stride) // 2)
     reached = (-(-side // stride) - 1) * stride + kernel - 2 * half
     return [nn.ConvTranspose2d(before, after, kernel, stride, half, side - reached, bias=bias)]
+
+
+class Enlarge(nn.Module):
+    """To H = W = side, which is twice as large or one less: nearest neighbour."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return enlarge(x_NCHW, self.side)
 
 
 def activation(name: Activation) -> nn.Module:
