@@ -50,7 +50,7 @@ def sliced_wasserstein(
             places in both sets.
         patches, directions: an image, and a level; the defaults are the paper's.
 
-    Memory: about 200 P C bytes an image, for one level at a time. Time: sorting K rows of n P numbers a level and set.
+    Memory: about 200 P C bytes an image, and some 200 MB. Time: sorting K rows of n P numbers a level and set.
 
     Raises ValueError for other arrays, empty sets, images of different or too small shapes, and counts below 1.
     """
@@ -84,7 +84,7 @@ def _descriptors(images: np.ndarray, level: _Level, draws: Draws) -> np.ndarray:
     """Normalised patches of a level, float32 (n P, C 49)."""
     n, height, width, channels = images.shape
     patches = np.empty((n, level.patches, channels, PATCH, PATCH), np.float32)
-    for block in blocks(n, _BLOCK_BYTES // (4 * height * width * channels)):
+    for block in blocks(n, _BLOCK_BYTES // max(patches[0].nbytes, 4 * height * width * channels)):
         x_NCHW = torch.from_numpy(images[block].astype(np.float32)).permute(0, 3, 1, 2)
         band_NCHW = pyramid_level(x_NCHW, level.number, level.last).numpy()
         windows = np.lib.stride_tricks.sliding_window_view(band_NCHW, (PATCH, PATCH), axis=(2, 3))
@@ -105,7 +105,10 @@ def _places(uniform: torch.Tensor, count: int) -> np.ndarray:
 def _normalise(patches: np.ndarray) -> None:
     """Mean 0 and standard deviation 1 of each channel of (N, C, 49), in place; what does not vary becomes 0."""
     patches -= patches.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(np.float32)
-    variance = np.square(patches).mean(axis=(0, 2), keepdims=True, dtype=np.float64)
+    squares = np.zeros((patches.shape[1], 1))
+    for block in blocks(len(patches), _BLOCK_BYTES // patches[0].nbytes):
+        squares += np.square(patches[block]).sum(axis=(0, 2), dtype=np.float64)[:, None]
+    variance = squares / (len(patches) * patches.shape[2])
     patches /= np.sqrt(np.where(variance > 0, variance, 1.0)).astype(np.float32)
 
 
@@ -118,7 +121,7 @@ def _directions(draws: Draws, level: int, count: int, channels: int) -> np.ndarr
 def _sliced(a: np.ndarray, b: np.ndarray, directions: np.ndarray) -> float:
     """The mean over `directions` (K, D) of the Wasserstein-1 distance of rows (n, D) and (m, D) along each."""
     total = 0.0
-    for block in blocks(len(directions), _BLOCK_BYTES // (4 * max(len(a), len(b)))):
+    for block in blocks(len(directions), _BLOCK_BYTES // (8 * (len(a) + len(b)))):
         along = torch.from_numpy(directions[block])
         # torch multiplies, on as many threads as the caller gave it; NumPy sorts, several times as fast.
         sorted_a, sorted_b = (np.sort((along @ torch.from_numpy(rows).T).numpy(), axis=1) for rows in (a, b))

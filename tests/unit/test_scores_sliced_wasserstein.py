@@ -132,7 +132,7 @@ def test_a_distance():
 def test_what_is_held_in_memory_at_once_changes_nothing(monkeypatch):
     images, others = blobs(30, seed=1), noisy(blobs(20, seed=2), 20)
     whole = distance(images, others)
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 7 * 4 * 32 * 32)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 7 * 4 * 16 * 49)
     assert distance(images, others) == pytest.approx(whole, rel=1e-6)
 
 
