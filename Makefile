@@ -8,7 +8,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-reduce bench-sameness fuzz clean
+.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-reduce bench-sameness fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -28,8 +28,9 @@ venv: install
 demo: install ## train a VAE, then a DCGAN, on the bundled pictures with two workers
 	@$(BIN)/python -m gen_dist.launch.demo
 
-test: install ## run the whole test suite
-	@$(BIN)/python -m pytest
+test: install ## run the whole test suite; unit tests, a file at a time, on two cores
+	@$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadfile
+	@$(BIN)/python -m pytest --ignore=tests/unit
 
 lint: install ## ruff (check and format) and mypy
 	@$(BIN)/ruff check .
@@ -58,6 +59,9 @@ bench-reduce: install ## step time under tree and ddp; shaped links need root, 1
 
 bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
+
+presets: install ## train every preset as it is for 30 steps, and go on where an earlier try stopped; 2 hours on 2 cores
+	@$(BIN)/python -m benchmarks.presets
 
 fuzz: install ## 200,000 damaged JPEGs and PNGs through the decoders, with bounds checks; 30 minutes
 	@$(BIN)/python -m benchmarks.fuzz

@@ -74,6 +74,7 @@ setup(
             "mypy>=1.15",
             "pytest>=8.3",
             "pytest-cov>=6",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=77",
             "types-PyYAML",

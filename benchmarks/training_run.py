@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import MARK, end_leftovers
+from benchmarks.processes import MARK, Memory, end_leftovers
 
 ROOT = Path(__file__).parents[1]
 GEN_DIST = ("-m", "gen_dist.launch.cli")
-LONGEST_SECONDS = 240.0  # for one command
+LONGEST_SECONDS = 240.0  # for one command, unless it says otherwise
 SHOWN_LINES = 15  # of a command that failed
 
 
@@ -68,17 +68,19 @@ def interpreter(leg: Leg) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", *where, *GEN_DIST]
 
 
-def run_command(command: Sequence[str]) -> None:
-    """Run a command to its end. Raises CommandFailed where it fails."""
+def run_command(command: Sequence[str], seconds: float = LONGEST_SECONDS, memory: Memory | None = None) -> None:
+    """Run a command to its end, `seconds` at most. Raises CommandFailed where it fails."""
     token = secrets.token_hex(32)
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {MARK: token}
     with tempfile.TemporaryFile() as output:
         with started(command, environment, output.fileno(), token) as process:
+            if memory:
+                memory.watch(process.pid)
             try:
-                process.wait(LONGEST_SECONDS)
+                process.wait(seconds)
                 problem = f"exit code {process.returncode}" if process.returncode else ""
             except subprocess.TimeoutExpired:
-                problem = f"not done after {LONGEST_SECONDS:.0f} s"
+                problem = f"not done after {seconds:.0f} s"
             if not problem and (left := end_leftovers(token)):
                 problem = f"processes left behind: {left}"
         if problem:

@@ -73,20 +73,10 @@ class Supervisor:
             prepare(config, [line] if line else [])
             return self.watch(self.start_training(config), asked_to_stop)
         finally:
-            for worker in self.workers:
-                ray.kill(worker)
+            self.end_workers()
 
     def start_workers(self) -> None:
-        actor = ray.remote(TrainWorker)
-        self.workers = [
-            actor.options(
-                num_cpus=self.plan.cpus_per_worker,
-                num_gpus=self.plan.gpus_per_worker,
-                max_concurrency=4,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False),
-            ).remote()
-            for node in self.plan.nodes
-        ]
+        self.workers = self.place_workers()
         asked: list[ray.ObjectRef[Identity]] = [
             worker.identify.remote(self.job.config.data.path, self.job.pack) for worker in self.workers
         ]
@@ -96,6 +86,23 @@ class Supervisor:
         for rank, reference in enumerate(asked):
             self.identities.append(self.answer(rank, reference))
         check_identities(self.identities, self.job.data_hash)
+
+    def place_workers(self) -> list[Any]:
+        """An actor for every rank, on its node; they start by themselves."""
+        actor = ray.remote(TrainWorker)
+        return [
+            actor.options(
+                num_cpus=self.plan.cpus_per_worker,
+                num_gpus=self.plan.gpus_per_worker,
+                max_concurrency=4,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False),
+            ).remote()
+            for node in self.plan.nodes
+        ]
+
+    def end_workers(self) -> None:
+        for worker in self.workers:
+            ray.kill(worker)
 
     def probe(self, config: RunConfig) -> list[Probe]:
         """What every worker makes of the same step."""

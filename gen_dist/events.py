@@ -21,13 +21,15 @@ class Where:
 class StepDone:
     """One committed step that is to be recorded. `step` counts finished steps (the first is 1).
 
-    `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix.
+    `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix; `health` holds
+    what the reporting rank measured on the pictures of this step, if it made any, keyed without `health/`.
     """
 
     step: int
     losses: dict[str, float]
     perf: dict[str, float]
     state_hash: str | None = None  # 64 hexadecimal digits, at the steps where the ranks' states are compared
+    health: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,4 +57,13 @@ class Message:
     text: str
 
 
-Event = StepDone | Pictures | CheckpointReady | Message
+@dataclass(frozen=True)
+class HealthWarning:
+    """A sign of collapse or imbalance: `title` names the trouble, `text` is a whole line that says what to change."""
+
+    step: int
+    title: str  # under 64 characters
+    text: str
+
+
+Event = StepDone | Pictures | CheckpointReady | Message | HealthWarning

@@ -137,6 +137,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"key '{key}': missing; every configuration needs it"
     if first["type"] == "string_pattern_mismatch":
         return f"{key} {first['input']!r}: must be {fields_of(key)[0].description}"  # a pattern is not for people
+    if first["type"] == "list_type":
+        return f"{key} {first['input']!r}: must be a list, in brackets with commas between"
     message = first["msg"].replace("Input should be", "must be")
     return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
 

@@ -46,8 +46,7 @@ def reconstruct_images(
     objective: Objective, modules: Mapping[str, nn.Module], images: np.ndarray, device: torch.device
 ) -> np.ndarray | None:
     """uint8 (n, H, W, C) to rows of originals, each followed by the row of their reconstructions; None without."""
-    low, high = objective.pixel_range
-    x_NCHW = torch.from_numpy(images).permute(0, 3, 1, 2).to(device).float() / 255 * (high - low) + low
+    x_NCHW = to_pixel_range(images, objective.pixel_range, device)
     draws = Draws(0).at(0, SHOWN_PHASE, np.arange(len(images), dtype=np.int64), device)
     with eval_mode(modules):
         made = objective.reconstruct(modules, x_NCHW, draws)
@@ -57,6 +56,12 @@ def reconstruct_images(
     rows = len(images) // COLUMNS
     shape = images.shape[1:]
     return pairs.reshape(2, rows, COLUMNS, *shape).swapaxes(0, 1).reshape(2 * rows * COLUMNS, *shape)
+
+
+def to_pixel_range(images: np.ndarray, pixel_range: tuple[float, float], device: torch.device) -> Tensor:
+    """uint8 (N, H, W, C) to float32 (N, C, H, W) in `pixel_range`, on `device`."""
+    low, high = pixel_range
+    return torch.from_numpy(images).permute(0, 3, 1, 2).to(device).float() / 255 * (high - low) + low
 
 
 def to_uint8(images: Tensor, pixel_range: tuple[float, float]) -> np.ndarray:

@@ -24,9 +24,11 @@ from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
+from gen_dist.health import Health
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
+from gen_dist.vital_signs import VitalSigns
 
 SHOWN_SAMPLES, SHOWN_RECONSTRUCTIONS = 64, 32
 
@@ -105,18 +107,27 @@ class Reporter:
         self.since, self.steps, self.waited = time.perf_counter(), 0, 0.0
         shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
         self.originals = pack.read(shown)
+        self.vital_signs, self.health = VitalSigns(pack, engine.loader.stream), Health(config)
 
     def step_done(self, report: StepReport, last: bool, state_hash: str | None) -> None:
         self.steps, self.waited = self.steps + 1, self.waited + report.waited
         step, train = self.engine.state.step, self.config.train
         if self.send is None:
             return
-        # Neither depends on where the run was cut, so that a resumed run has the same record.
-        if is_due(step, train.log_every, train.hash_every) or step in (1, train.steps):
+        self.health.note(report.losses)
+        # What is recorded does not depend on where the run was cut, so that a resumed run has the same record.
+        shows = is_due(step, train.sample_every) or step == train.steps
+        recorded = shows or is_due(step, train.log_every, train.hash_every) or step == 1
+        perf = self.performance() if recorded else {}
+        pictures = self.pictures(step) if last or shows else []
+        figures = self.measure(pictures[0]) if shows else {}
+        if recorded:
             shown = state_hash if is_due(step, train.hash_every) or step == train.steps else None
-            self.send(StepDone(step, report.losses, self.performance(), shown))
-        if last or is_due(step, train.sample_every):
-            self.send_pictures(step)
+            self.send(StepDone(step, report.losses, perf, shown, figures))
+        for picture in pictures:
+            self.send(picture)
+        for warning in self.health.judge(step, figures) if shows else []:
+            self.send(warning)
         if last or is_due(step, train.checkpoint_every):
             facts = checkpoint_facts(self.config, self.pack)
             self.send(CheckpointReady(step, self.engine.state.to_files(facts, state_hash)))
@@ -133,14 +144,17 @@ class Reporter:
             "data_wait_fraction": min(1.0, waiting / seconds),
         }
 
-    def send_pictures(self, step: int) -> None:
-        assert self.send is not None
+    def pictures(self, step: int) -> list[Pictures]:
+        """Samples, and reconstructions where the model makes any."""
         engine, modules = self.engine, self.engine.state.showing
         samples = sample_images(engine.objective, modules, self.config.seed, SHOWN_SAMPLES, engine.device)
-        self.send(Pictures(step, "samples", samples, COLUMNS))
         rows = reconstruct_images(engine.objective, modules, self.originals, engine.device)
-        if rows is not None:
-            self.send(Pictures(step, "reconstructions", rows, COLUMNS))
+        made = {"samples": samples, "reconstructions": rows}
+        return [Pictures(step, kind, images, COLUMNS) for kind, images in made.items() if images is not None]
+
+    def measure(self, samples: Pictures) -> dict[str, float]:
+        engine = self.engine
+        return self.vital_signs.measure(engine.objective, engine.state.showing, samples.images, engine.device)
 
 
 def is_due(step: int, *every: int) -> bool:

@@ -11,7 +11,7 @@ from gen_dist.models.initialise import initialise
 
 def built(settings: ModelSettings, size: int, channels: int, seed: int = 0) -> dict[str, nn.Module]:
     with torch.device("meta"):
-        modules = settings.construct(size, channels)
+        modules = settings.networks(size, channels)
     for name, module in modules.items():
         module.to_empty(device="cpu")
         for tensor in (*module.parameters(), *module.buffers()):

@@ -17,13 +17,9 @@ _HEAD = struct.Struct("<IHB")
 
 def read_offline(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[Path]]:
     """The config, the rows of the history in order (with `_step`) and the media files of one offline run folder."""
-    from wandb.proto import wandb_internal_pb2
-
-    (log,) = folder.glob("*.wandb")
     config: dict[str, Any] = {}
     rows = []
-    for data in _records(log.read_bytes()):
-        record = wandb_internal_pb2.Record.FromString(data)
+    for record in _records_of(folder):
         if record.HasField("run"):
             config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         if record.HasField("history"):
@@ -32,6 +28,19 @@ def read_offline(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], li
             rows[-1]["_step"] = record.history.step.num
     config.pop("_wandb", None)
     return config, rows, sorted(path for path in (folder / "files" / "media").rglob("*") if path.is_file())
+
+
+def read_alerts(folder: Path) -> list[tuple[str, str, str]]:
+    """(title, text, level) of the alerts of one offline run folder."""
+    alerts = [record.alert for record in _records_of(folder) if record.HasField("alert")]
+    return [(alert.title, alert.text, alert.level) for alert in alerts]
+
+
+def _records_of(folder: Path) -> Iterator[Any]:
+    from wandb.proto import wandb_internal_pb2
+
+    (log,) = folder.glob("*.wandb")
+    return (wandb_internal_pb2.Record.FromString(data) for data in _records(log.read_bytes()))
 
 
 def _records(data: bytes) -> Iterator[bytes]:

@@ -42,6 +42,7 @@ ENVIRONMENTS = {
     "keras": Environment((("keras-preprocessing==1.1.2", "scipy==1.17.1", "pillow", "numba", "numpy"),)),
     "albumentations": Environment((("albumentations==2.0.8", OPENCV, "scipy==1.17.1", "numpy"),)),
     "torch": Environment((("torch", "pillow", "numpy"),)),
+    "pythae": Environment((("torch", "numpy"), ("pythae==0.1.2",))),
     "ffcv": Environment(
         (FFCV_NEEDS, ("--no-deps", "--no-build-isolation", "ffcv==1.0.2")),
         "g++ pkg-config python3-dev libopencv-dev libturbojpeg0-dev",

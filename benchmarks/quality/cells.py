@@ -85,7 +85,9 @@ TABLES = {
 }
 
 
-def cells(tables: list[str] | None = None, systems: list[str] | None = None, seeds: tuple[int, ...] = SEEDS) -> list[Cell]:
+def cells(
+    tables: list[str] | None = None, systems: list[str] | None = None, seeds: tuple[int, ...] = SEEDS
+) -> list[Cell]:
     """All cells, seed by seed, so that what is there when it is stopped has every system."""
     return [
         Cell(name, system, seed)

@@ -1,4 +1,4 @@
-"""Packs to train on and packs that are held out: faces split by person, CIFAR-10 within each class, Fashion-MNIST's own."""
+"""Packs to train on and packs held out: faces split by person, CIFAR-10 within each class, Fashion-MNIST as it is."""
 
 import shutil
 import tarfile
@@ -36,7 +36,9 @@ def prepare_data(name: str, archives: Path, folder: Path) -> Data:
 
 
 def _olivetti(data: Data, archives: Path, size: int) -> None:
-    _from_tar(data, archives / "olivetti-faces.tar", size, lambda file: int(file.name[6:8]) < TRAINING_PEOPLE, gray=True)
+    _from_tar(
+        data, archives / "olivetti-faces.tar", size, lambda file: int(file.name[6:8]) < TRAINING_PEOPLE, gray=True
+    )
 
 
 def _cifar(data: Data, archives: Path, size: int) -> None:

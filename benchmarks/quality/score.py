@@ -88,4 +88,3 @@ def elbo_scores(encoder: Callable, decoder: Callable, held_out: Pack) -> Scores:
     images = unit_images(all_images(held_out))
     elbo = held_out_elbo(encoder, decoder, bernoulli_nll, images, Draws(SEED), samples=4)
     return {"negative_elbo": elbo.negative, "reconstruction": elbo.reconstruction, "kl": elbo.kl}
-

@@ -1,8 +1,14 @@
-"""Trains a system of ours for a given time of one core, in this process, as one worker of one thread."""
+"""Trains a system of ours as one worker of one thread, until it has had its share of a core's time.
 
+Time is counted, not measured: a cell is charged for each phase what that phase took when the systems were timed side by
+side (`timing.py`). So a cell does the same steps, and has the same result bit for bit, whatever else the machine does.
+"""
+
+import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,20 +22,47 @@ from gen_dist.engine.engine import Engine
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.reproducibility import resolve_reproducibility
+from gen_dist.events import Where
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.presets import load_config
 from gen_dist.training import build_engine
 
-FIRST_STEPS, TIMED_STEPS = 3, 10  # of a trial that tells how many steps the time is enough for
+UNTIMED_STEPS = 2  # at first, when memory is touched and code compiled
 COMMON = ["train.device=cpu", "train.threads=1", "train.reducer=tree", "data.loader_threads=1"]
+
+Costs = dict[str, float]  # core seconds of each phase, by its name
+
+
+@dataclass
+class Meter:
+    """Notes every phase of an engine: how often, and the core seconds that each took."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    since: float = 0.0
+
+    def __call__(self, where: Where) -> None:
+        now = time.process_time()
+        if where.stage == "data":
+            self.since = now
+        elif where.stage == "commit":
+            self.counts[where.phase] += 1
+            if where.step > UNTIMED_STEPS or where.phase not in self.seconds:
+                self.seconds[where.phase].append(now - self.since)
+
+    def charged(self, costs: Mapping[str, float]) -> float:
+        """Core seconds, at so much a phase."""
+        return sum(count * costs[phase] for phase, count in self.counts.items())
+
+    def medians(self) -> Costs:
+        return {phase: statistics.median(found) for phase, found in self.seconds.items()}
 
 
 @dataclass(frozen=True)
 class Trained:
     config: RunConfig
     engine: Engine
-    steps: int
-    core_seconds: float
+    core_seconds: float  # as charged
     losses: dict[str, float]
 
 
@@ -39,38 +72,34 @@ def configure(system: System, seed: int, pack: Path, more: Sequence[str] = ()) -
     return resolve_reproducibility(config, [])[0]
 
 
-def train_for(system: System, seed: int, pack: Path, core_seconds: float, more: Sequence[str] = ()) -> Trained:
-    """Train until the process has used `core_seconds` of processor time for it; compiling is not counted."""
+def train(system: System, seed: int, pack: Path, costs: Costs, core_seconds: float) -> Trained:
+    """Step by step until `core_seconds` are used up at the prices `costs`."""
     torch.set_num_threads(1)
-    if system.decays:
-        steps = int(core_seconds / seconds_a_step(configure(system, seed, pack, more), pack))
-        more = [*more, f"optimizer.decay_steps={max(1, steps)}"]
-    config = configure(system, seed, pack, more)
-    engine = engine_of(config, pack)
+    more = []
+    if system.decays:  # one phase a step
+        more = [f"optimizer.decay_steps={max(1, round(core_seconds / sum(costs.values())))}"]
+    config, meter = configure(system, seed, pack, more), Meter()
+    engine = engine_of(config, pack, meter)
     losses: dict[str, float] = {}
-    started = time.process_time()
-    while time.process_time() - started < core_seconds:
+    while meter.charged(costs) < core_seconds:
         losses = engine.step().losses
-    used = time.process_time() - started
     engine.loader.close()
-    return Trained(config, engine, engine.state.step, used, losses)
+    return Trained(config, engine, meter.charged(costs), losses)
 
 
-def seconds_a_step(config: RunConfig, pack: Path) -> float:
-    """Processor time of a step, from a short trial."""
-    engine = engine_of(config, pack)
-    for _ in range(FIRST_STEPS):
+def time_phases(system: System, pack: Path, steps: int) -> Costs:
+    """Core seconds of each phase, from a short trial."""
+    torch.set_num_threads(1)
+    meter = Meter()
+    engine = engine_of(configure(system, 0, pack), pack, meter)
+    for _ in range(UNTIMED_STEPS + steps):
         engine.step()
-    started = time.process_time()
-    for _ in range(TIMED_STEPS):
-        engine.step()
-    used = time.process_time() - started
     engine.loader.close()
-    return used / TIMED_STEPS
+    return meter.medians()
 
 
-def engine_of(config: RunConfig, path: Path) -> Engine:
+def engine_of(config: RunConfig, path: Path, meter: Meter) -> Engine:
     pack = Pack.open(path)
     warm_up(*kernels_used(pack, config.data.augment))
     ownership = Ownership.equal(config.train.microbatches, 1)
-    return build_engine(Assignment(config, path, 0, ownership, None), pack, lambda where: None)
+    return build_engine(Assignment(config, path, 0, ownership, None), pack, meter)

@@ -48,9 +48,7 @@ class PhaseProgram(nn.Module):
         # In the order in which forward put them together: that of the modules, not of `trains`.
         places = {name: sizes for name in self.others["all"] if (sizes := self.statistics_sizes.get(name)) is not None}
         pieces = iter(rest.split([size for sizes in places.values() for calls in sizes for size in calls]))
-        return losses, {
-            name: [[next(pieces) for _ in calls] for calls in sizes] for name, sizes in places.items()
-        }
+        return losses, {name: [[next(pieces) for _ in calls] for calls in sizes] for name, sizes in places.items()}
 
 
 def freeze_all_but(modules: Mapping[str, nn.Module], trained: tuple[str, ...]) -> None:

@@ -37,7 +37,7 @@ class ModelSettings(Settings):
     def check(self, size: int) -> None:
         """Raises ValueError, in one line with the nearest that works, if there is no such model of `size` pixels."""
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         """The modules by name, for images of channels x size x size; called under torch.device("meta")."""
         raise NotImplementedError
 

@@ -24,7 +24,7 @@ def build_modules(config: RunConfig, channels: int, device: str | torch.device =
 def construct(config: RunConfig, channels: int) -> Modules:
     """Modules without values: it allocates nothing, and draws nothing from torch's global generator."""
     with torch.device("meta"):
-        return config.model.construct(config.data.size, channels)
+        return config.model.networks(config.data.size, channels)
 
 
 def count_parameters(config: RunConfig, channels: int = 3) -> dict[str, int]:

@@ -27,7 +27,7 @@ class DCGANSettings(AdversarialSettings):
         description="how the generator doubles sides: transposed convolution, or nearest neighbour, then one",
     )
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.dcgan_layers import discriminator, generator
 
         return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

@@ -31,7 +31,7 @@ class GANSettings(AdversarialSettings):
     family: Literal["gan"]
     generator_layers: list[str] = Field(
         ["fc256", "fc512", "fc1024"],
-        description="such as [fc1024, map128bn, 64k5up, outk5up]; without out, a linear layer makes the pixels",
+        description="such as [fc1024, map128bn, 64k5up, outk5up], or [fc256, fc512]: a linear layer makes the pixels",
     )
     discriminator_layers: list[str] = Field(
         ["fc512", "fc256"], description="such as [64k5max, 128k5validmax, fc1024]; a linear layer makes the logit"
@@ -72,7 +72,7 @@ class GANSettings(AdversarialSettings):
             size, lambda other: why_not_up(GENERATOR_KEY, up, other) or why_not_down(DISCRIMINATOR_KEY, down, other)
         )
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.listed_layers import discriminator, generator
 
         return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

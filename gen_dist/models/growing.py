@@ -53,7 +53,7 @@ class GrowingSettings(AdversarialSettings):
         later = len(self.stage_sides(size)) - 2
         return self.stage_steps + later * (self.fade_steps + self.stage_steps)
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.growing_modules import Discriminator, Generator
 
         return {"generator": Generator(self, size, channels), "discriminator": Discriminator(self, size, channels)}

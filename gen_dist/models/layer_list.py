@@ -15,6 +15,7 @@ from typing import Literal
 from gen_dist.models.sides import pyramid
 
 MOST = {"channels": 8192, "features": 65_536, "kernel": 31, "stride": 4}
+MOST_MAPPED = 2**22  # numbers that a map may make
 SIZES = range(8, 1025)  # what data.size may be
 
 
@@ -82,7 +83,7 @@ GENERATOR = Grammar(
     "a generator",
     frozenset({"t2", "up", "out"}),
     (Linear, Map, Convolution),
-    "fcFEATURES[bn], then mapCHANNELS[bn|fbn], then CHANNELSkKERNEL[t2|up][bn], with out for CHANNELS in the last, "
+    "fcFEATURES[bn], then mapCHANNELS[bn|fbn] and CHANNELSkKERNEL[t2|up][bn], with out for CHANNELS in the last, "
     "such as [fc1024, map128bn, 64k5up, outk5up]",
 )
 
@@ -162,12 +163,17 @@ def misplaced(layer: Layer, before: Sequence[Layer], after: Sequence[Layer], gra
         wrong = sorted(marks(layer) - grammar.marks)
         if wrong:
             return f"{grammar.network} has no layer with '{wrong[0]}'"
-        if layer.channels is None and after:
-            return "only the last layer may have 'out'"
         if Map in grammar.order and not any(isinstance(earlier, Map) for earlier in before):
             return "a convolution needs a map before it"
-    if isinstance(layer, Map) and any(isinstance(earlier, Map) for earlier in before):
-        return "there is a map before it"
+        if layer.channels is None and after:
+            return "only the last layer may have 'out'"
+        if "out" in grammar.marks and layer.channels is not None and not after:
+            return "the last layer must make as many channels as the image has, with 'out' for their number"
+    if isinstance(layer, Map):
+        if any(isinstance(earlier, Map) for earlier in before):
+            return "there is a map before it"
+        if not after:
+            return "a map needs a convolution after it"
     place = grammar.order.index(type(layer))
     late = next((earlier for earlier in before if grammar.order.index(type(earlier)) > place), None)
     return f"must come before '{late.token}'" if late else ""
@@ -191,7 +197,7 @@ def marks(layer: Convolution) -> set[str]:
 
 
 def fault(key: str, token: str, reason: str, grammar: Grammar) -> ValueError:
-    return ValueError(f"{key} '{token}': {reason}; a list is {grammar.text}")
+    return ValueError(f"{key} {token!r}: {reason}; a list is {grammar.text}")
 
 
 def doubling_layers(width: int, size: int) -> tuple[Layer, ...]:
@@ -243,9 +249,16 @@ def doublings(layers: Sequence[Layer]) -> int:
 def why_not_up(key: str, layers: Sequence[Layer], size: int) -> str:
     """Why a generator's layers cannot reach `size` from a whole number of pixels; empty if they can."""
     times = doublings(layers)
-    if size % 2**times == 0:
-        return ""
-    return f"data.size {size}: {key} doubles the side {times} times, so it must be divisible by {2**times}"
+    if size % 2**times:
+        return f"data.size {size}: {key} doubles the side {times} times, so it must be divisible by {2**times}"
+    side = size // 2**times
+    for layer in layers:
+        if isinstance(layer, Map) and layer.channels * side**2 > MOST_MAPPED:
+            return (
+                f"{key} '{layer.token}': makes {layer.channels} x {side} x {side} numbers for data.size {size}, more "
+                f"than {MOST_MAPPED}"
+            )
+    return ""
 
 
 def check_size(size: int, why_not: Callable[[int], str]) -> None:
@@ -259,4 +272,4 @@ def check_size(size: int, why_not: Callable[[int], str]) -> None:
         below = next((other for other in reversed(SIZES) if other < size and not why_not(other)), None)
         above = next((other for other in SIZES if other > size and not why_not(other)), None)
         found = [f"data.size={other}" for other in (below, above) if other is not None]
-        raise ValueError(f"{reason}; use {' or '.join(found) or 'fewer such layers'}")
+        raise ValueError(f"{reason}; use {' or '.join(found) or 'other layers'}")

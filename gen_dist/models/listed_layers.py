@@ -8,7 +8,7 @@ from gen_dist.models.layers import Dropout, Reshape
 
 
 def generator(settings: GANSettings, size: int, channels: int) -> Generator:
-    """The activation after each layer but the last; at the end tanh."""
+    """The activation after each layer but the last; at the end tanh. Linear layers only: one more makes the pixels."""
     layers, _ = settings.parsed()
     chain = Chain(settings.latent)
     for i, layer in enumerate(layers):
@@ -20,17 +20,13 @@ def generator(settings: GANSettings, size: int, channels: int) -> Generator:
             add_map(chain, layer, size // 2 ** doublings(layers))
         else:
             add_doubling(chain, layer, channels)
-        if i + 1 < len(layers) or not makes_pixels(layer):
+        if i + 1 < len(layers) or isinstance(layer, Linear):
             chain.activate(settings.generator_activation)
-    if not makes_pixels(layers[-1]):
+    if isinstance(layers[-1], Linear):
         chain.linear(channels * size**2)
         chain.unflatten(channels, size)
     chain.activate("tanh")
     return Generator(chain.layers)
-
-
-def makes_pixels(layer: Layer) -> bool:
-    return isinstance(layer, Convolution) and layer.channels is None
 
 
 def add_map(chain: Chain, layer: Map, side: int) -> None:

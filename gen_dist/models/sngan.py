@@ -29,7 +29,7 @@ class SNGANSettings(AdversarialSettings):
     discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
     blocks: Literal["residual", "plain"] = Field("residual", description="what each level is made of")
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.sngan_layers import discriminator, generator
 
         return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

@@ -137,7 +137,7 @@ class _Normalise(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         normalised, u, v, sigma = ctx.saved_tensors
         with _full_precision(gradient.device):
             matrix = as_matrix(gradient)

@@ -41,7 +41,7 @@ class VAESettings(ModelSettings):
     def check(self, size: int) -> None:
         check_size(size, lambda other: why_not_down("model.layers", self.encoder_layers(other), other))
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.autoencoder import Decoder, Encoder
 
         return {"encoder": Encoder(self, size, channels), "decoder": Decoder(self, size, channels)}

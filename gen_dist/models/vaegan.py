@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from gen_dist.models.base import AdversarialSettings
+from gen_dist.models.dcgan import DCGANSettings
+from gen_dist.models.vae import VAESettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,5 +26,21 @@ class VAEGANSettings(AdversarialSettings):
     generator_width: int = Field(64, ge=1, le=1024, description="channels before the generator's last layer")
     discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
 
-    def construct(self, size: int, channels: int) -> dict[str, nn.Module]:
-        raise NotImplementedError
+    @property
+    def encoder(self) -> VAESettings:
+        return VAESettings(family="vae", latent=self.latent, width=self.encoder_width)
+
+    @property
+    def players(self) -> DCGANSettings:
+        """The settings of a DCGAN of this generator and this discriminator."""
+        shared = self.model_dump(include=DCGANSettings.model_fields.keys() - {"family"})
+        return DCGANSettings(family="dcgan", **shared)
+
+    def check(self, size: int) -> None:
+        self.encoder.check(size)
+        self.players.check(size)
+
+    def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
+        from gen_dist.models.autoencoder import Encoder
+
+        return {"encoder": Encoder(self.encoder, size, channels), **self.players.networks(size, channels)}

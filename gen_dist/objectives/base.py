@@ -62,3 +62,7 @@ class Objective(Protocol):
     def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
         """The images after encoding and decoding, or None where the model cannot."""
         ...
+
+    def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
+        """The mean of each image's latent, (N, Z), or None where nothing encodes. Modules are in eval mode."""
+        ...

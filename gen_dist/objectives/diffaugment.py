@@ -71,7 +71,7 @@ def cut_out(x_NCHW: Tensor, draws: SampleDraws) -> Tensor:
     rows, columns = _share(height, CUT), _share(width, CUT)
     places_down, places_right = height + 1 - rows % 2, width + 1 - columns % 2
     u_N, v_N = draws.uniform("diffaugment/cutout", 2).unbind(1)
-    # Masks are windows of one picture that holds the rectangle: as far up and left as it goes for the last place.
+    # Masks are windows of one picture that holds the rectangle; the first window shows it at the last of its places.
     picture = x_NCHW.new_ones(places_down - 1 + height, places_right - 1 + width, channels)
     top, left = places_down - 1 - rows // 2, places_right - 1 - columns // 2
     picture[top : top + rows, left : left + columns] = 0
@@ -111,7 +111,7 @@ class _Mix(Function):
         return y_NCHW.to(x_NCHW.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         own, grey, mean = ctx.saved_tensors
         return _Mix.apply(gradient, own, grey, mean, None), None, None, None, None
 
@@ -131,7 +131,7 @@ class _Translate(Function):
         return _windows(canvas, first_row_N * columns + most_right - right_N, height, width)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         down_N, right_N = ctx.saved_tensors
         return _Translate.apply(gradient, -down_N, -right_N, *ctx.most), None, None, None, None
 

@@ -1,59 +1,81 @@
-"""The non-saturating GAN game (Goodfellow et al. 2014) with one-sided label smoothing (Salimans et al. 2016)."""
+"""The game of generator and discriminator (Goodfellow et al. 2014), played in turns."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gen_dist.config.objective import GANObjectiveSettings
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
 from gen_dist.models.base import AdversarialSettings
+from gen_dist.objectives.balance import next_extra, reported
 from gen_dist.objectives.base import Committed, Losses, Phase
+from gen_dist.objectives.discrimination import Discrimination
+from gen_dist.objectives.latent import Latent
 
 
 class GANObjective:
-    """k discriminator phases, each on its own real batch, then one generator phase."""
+    """k discriminator phases, each on its own real batch; one generator phase; what the balance rule adds."""
 
     pixel_range = (-1.0, 1.0)
     shown: tuple[str, ...] = ("generator",)
 
     def __init__(self, model: AdversarialSettings, settings: GANObjectiveSettings) -> None:
-        self.latent, self.real_label = model.latent, settings.real_label
+        self.latent = Latent(model.latent, model.prior)
+        self.discrimination = Discrimination(settings)
         self.reads_per_step = settings.discriminator_steps
+        self.margin, self.most_extra = settings.balance_margin, settings.balance_steps
 
     def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
         done = len(committed)
         if done < self.reads_per_step:
-            return Phase("discriminator", ("discriminator",), done, "discriminator_loss", self.discriminator_loss)
+            return self.discriminator_phase(done, read=done, r1=done == 0 and self.discrimination.has_r1(step))
         if done == self.reads_per_step:
-            return Phase("generator", ("generator",), None, "generator_loss", self.generator_loss)
-        return None
+            return self.generator_phase(done)
+        behind = next_extra(committed, self.margin, self.most_extra) if self.margin else None
+        if behind is None:
+            return None
+        # Real batch 0 again; what is drawn is fresh, as it belongs to the phase's number.
+        return self.generator_phase(done) if behind == "generator" else self.discriminator_phase(done, read=0)
+
+    def discriminator_phase(self, number: int, read: int, r1: bool = False) -> Phase:
+        loss = partial(self.discriminator_loss, number=number, r1=r1)
+        name = "discriminator_r1" if r1 else "discriminator"
+        return Phase(name, ("discriminator",), read, self.discrimination.minimises(r1), loss)
+
+    def generator_phase(self, number: int) -> Phase:
+        return Phase("generator", ("generator",), None, "generator_loss", partial(self.generator_loss, number=number))
 
     def discriminator_loss(
-        self, modules: Mapping[str, nn.Module], microbatch: Microbatch, draws: SampleDraws
+        self, modules: Mapping[str, nn.Module], microbatch: Microbatch, draws: SampleDraws, number: int, r1: bool
     ) -> Losses:
         with torch.no_grad():
-            fake_NCHW = modules["generator"](draws.normal("latent", self.latent))
-        # Separate passes, so that batch norm never mixes real and fake; real first, as its statistics are committed.
-        real_logits = modules["discriminator"](microbatch.images, draws.within("real"))
-        fake_logits = modules["discriminator"](fake_NCHW, draws.within("fake"))
-        target = torch.full_like(real_logits, self.real_label)
-        loss = F.binary_cross_entropy_with_logits(real_logits, target, reduction="sum") + F.softplus(fake_logits).sum()
-        return {
-            "discriminator_loss": loss,
-            "real_score": torch.sigmoid(real_logits.detach()).sum(),
-            "fake_score": torch.sigmoid(fake_logits.detach()).sum(),
-        }
+            fake_NCHW = self.sample(modules, draws)
+        losses, fake_logits_N = self.discrimination.losses(modules, microbatch.images, fake_NCHW, draws, r1)
+        return losses | self.extra_steps("discriminator", number, fake_logits_N)
 
-    def generator_loss(self, modules: Mapping[str, nn.Module], microbatch: Microbatch, draws: SampleDraws) -> Losses:
-        fake_NCHW = modules["generator"](draws.normal("latent", self.latent))
-        loss = F.softplus(-modules["discriminator"](fake_NCHW, draws.within("fake"))).sum()
-        return {"generator_loss": loss}
+    def generator_loss(
+        self, modules: Mapping[str, nn.Module], microbatch: Microbatch, draws: SampleDraws, number: int
+    ) -> Losses:
+        seen_NCHW = self.discrimination.view(self.sample(modules, draws), draws.within("fake"))
+        logits_N = modules["discriminator"](seen_NCHW, draws.within("fake"))
+        loss = self.discrimination.game.generator(logits_N).sum()
+        return {"generator_loss": loss} | self.extra_steps("generator", number, logits_N)
+
+    def extra_steps(self, player: str, number: int, logits_N: Tensor) -> Losses:
+        """Summed over images, as losses are."""
+        if not self.margin:
+            return {}
+        shares = reported(player, number)
+        return {name: logits_N.new_full((), value * len(logits_N)) for name, value in shares.items()}
 
     def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
-        return modules["generator"](draws.normal("latent", self.latent))
+        return modules["generator"](self.latent.draw(draws))
 
     def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
+        return None
+
+    def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
         return None

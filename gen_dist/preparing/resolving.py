@@ -32,10 +32,11 @@ def resolve_data(data: DataSettings, report: Report) -> Path:
     """
     path = data.path
     if path.startswith(BUNDLED):
-        return _sized(path, bundled_pack(path.removeprefix(BUNDLED)), data.size)
+        return _fitting(data, bundled_pack(path.removeprefix(BUNDLED)))
     folder = Path(os.path.expanduser(path))
     if is_pack(folder):
-        return _sized(path, folder, data.size)
+        return _fitting(data, folder)
+    _check_prepared_channels(data)
     source = open_source(path, Opening(data.prepare, data.decoding, "data.path", report=report))
     try:
         pack = _cached(source, data)
@@ -68,13 +69,14 @@ def describe_data(data: DataSettings) -> str:
     path, size = data.path, data.size
     if path.startswith(BUNDLED):
         sheet = Sheet.read(path.removeprefix(BUNDLED))
-        _check_shape(path, (sheet.tile, sheet.tile, 3), size)
+        _check_shape(data, (sheet.tile, sheet.tile, 3))
         return f"{path}: {sum(map(len, sheet.categories.values()))} images of {size}×{size}"
     folder = Path(os.path.expanduser(path))
     if is_pack(folder):
-        pack = Pack.open(_sized(path, folder, size))
+        pack = Pack.open(_fitting(data, folder))
         classes = f", {len(pack.class_names)} classes" if pack.class_names else ""
         return f"{path}: pack of {len(pack)} images of {size}×{size}{classes}"
+    _check_prepared_channels(data)
     if is_known_name(path):
         return f"{path}: {describe_known(path)}; downloaded and prepared once, into the cache"
     source = open_source(path, Opening(data.prepare, data.decoding, "data.path", report=lambda note: None))
@@ -95,17 +97,35 @@ def channels_of(data: DataSettings) -> int:
     return 1 if data.prepare.gray and not data.path.startswith(BUNDLED) else 3
 
 
-def _sized(path: str, folder: Path, size: int) -> Path:
-    _check_shape(path, Pack.open(folder).shape, size)
+def _fitting(data: DataSettings, folder: Path) -> Path:
+    _check_shape(data, Pack.open(folder).shape)
     return folder
 
 
-def _check_shape(path: str, shape: tuple[int, int, int], size: int) -> None:
-    height, width, channels = shape
+def _check_shape(data: DataSettings, shape: tuple[int, int, int]) -> None:
+    """Of a pack, which training reads as it is: `data.prepare` changes nothing in it."""
+    (height, width, channels), path, size = shape, data.path, data.size
     if (height, width) != (size, size) or channels not in (1, 3):
         what = f"data.path '{path}': its images are {width}×{height} with {channels} channels, but data.size is {size}"
         fits = height == width and channels in (1, 3)
         raise UserError(f"{what}; " + (f"set data.size={width}" if fits else "prepare it again from the images"))
+    if data.channels not in (None, channels):
+        again = "--gray" if channels == 3 else "no --gray"
+        raise UserError(
+            f"data.channels {data.channels}: the images of '{path}' have {channels}; set data.channels={channels}, or "
+            f"give a pack prepared with {again}"
+        )
+
+
+def _check_prepared_channels(data: DataSettings) -> None:
+    """Of images that are prepared here."""
+    gray = data.prepare.gray
+    channels = 1 if gray else 3
+    if data.channels not in (None, channels):
+        raise UserError(
+            f"data.channels {data.channels}: data.prepare.gray is {str(gray).lower()}, which makes {channels} of the "
+            f"images of '{data.path}'; set data.prepare.gray={str(not gray).lower()}, or data.channels={channels}"
+        )
 
 
 def _cached(source: Source, data: DataSettings) -> Path:

@@ -3,7 +3,7 @@
 import time
 
 from gen_dist.errors import UserError
-from gen_dist.events import CheckpointReady, Event, Message, Pictures, StepDone
+from gen_dist.events import CheckpointReady, Event, HealthWarning, Message, Pictures, StepDone
 from gen_dist.record.checkpoints import write_checkpoint
 from gen_dist.record.metrics import MetricsFile
 from gen_dist.record.pictures import image_grid, save_png
@@ -52,9 +52,11 @@ class Recorder:
                 self._metrics.sync()
                 write_checkpoint(self._folder.path, event.step, event.files, self._keep)
             case Message():
-                self._folder.log(event.text)
-                if self._progress:
-                    self._progress.message(event.text)
+                self._say(event.text)
+            case HealthWarning():
+                self._say(f"warning: {event.text}")
+                if self._tracker:
+                    self._tracker.alert(event.title, event.text)
 
     def close(self, state: State, message: str = "", exit_code: int = 0) -> None:
         """End the bar, the record and W&B. A disk that refuses does not raise: often that is why the run ends."""
@@ -73,10 +75,16 @@ class Recorder:
         if self._tracker:
             self._tracker.finish(exit_code, _TRACKER_SECONDS[state])
 
+    def _say(self, line: str) -> None:
+        self._folder.log(line)
+        if self._progress:
+            self._progress.message(line)
+
     def _step_done(self, event: StepDone) -> None:
         self._step = event.step
         row: dict[str, float | str] = {f"train/{name}": value for name, value in event.losses.items()}
         row |= {f"perf/{name}": value for name, value in event.perf.items()}
+        row |= {f"health/{name}": value for name, value in event.health.items()}
         if event.state_hash is not None:
             row["state_hash"] = event.state_hash
         if self._metrics.append(event.step, row) and self._tracker:

@@ -90,6 +90,11 @@ class Tracker:
         if not self._dropping:
             self._queue.put(partial(self._send_picture, step=step, key=key, path=path))
 
+    def alert(self, title: str, text: str) -> None:
+        """Have W&B alert its user: mail or chat, as set there. An alert that a crash cuts off is not repeated."""
+        if not self._dropping:
+            self._queue.put(partial(self._send_alert, title=title, text=text))
+
     def finish(self, exit_code: int = 0, timeout: float = 60.0) -> None:
         """Send what is left and end W&B's process, by force after `timeout` seconds."""
         if self._exit_code is not None:
@@ -205,6 +210,9 @@ class Tracker:
 
         run.log({key: wandb.Image(str(path))}, step=max(step, run.step))  # W&B refuses to go back a step
         self._last["pictures"] = max(step, self._last["pictures"])
+
+    def _send_alert(self, run: Any, title: str, text: str) -> None:
+        run.alert(title, text, level="WARN")
 
     def _end(self, run: Any) -> None:
         import wandb

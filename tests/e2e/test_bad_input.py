@@ -54,6 +54,10 @@ ROWS = {
     "no readable image": (["train", "dcgan-64", "data.path=texts"], "none of its 2 files is a readable image"),
     "one image": (["train", "dcgan-64", "data.path=single"], "1 image; training needs at least 2"),
     "pack of another size": (["train", "dcgan-64", "data.path=pack16"], "data.size is 64; set data.size=16"),
+    "pack of other channels": (
+        ["train", "smoke", "data.path=pack16", "data.size=16", "data.channels=1"],
+        "data.channels 1: the images of 'pack16' have 3; set data.channels=3",
+    ),
     "unknown bundle": (["train", "smoke", "data.path=bundled:emoticons"], "emoticons"),
     "run folder is a file": (["train", "smoke", "--run-dir", "a-file"], "there is a file in the way"),
     "run folder below a file": (["train", "smoke", "--run-dir", "a-file/x"], "there is a file in the way"),

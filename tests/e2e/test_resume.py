@@ -11,7 +11,7 @@ from tests.command import finish, gen_dist, last_state, losses, reached, rows, s
 
 # Dropout, batch norm, EMA, flips and noise; 1220 images in batches of 32: step 45 is in the second pass.
 ARGUMENTS = ["smoke", "train.steps=45", "train.checkpoint_every=100", "train.sample_every=15", "model.dropout=0.2",
-             "model.instance_noise=0.05", "data.augment.horizontal_flip=true"]  # fmt: skip
+             "objective.instance_noise=0.05", "data.augment.horizontal_flip=true"]  # fmt: skip
 WAYS = {"plain": ["--no-ray"], "ray": ["--workers", "2"]}
 
 

@@ -1,5 +1,7 @@
 """Configuration: presets, overrides, and one line for every fault."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -18,6 +20,11 @@ def test_every_preset_loads_describes_itself_and_replays(name, tmp_path):
     replay = tmp_path / "config.yaml"
     replay.write_text(yaml.safe_dump(config.model_dump()))
     assert load_config(str(replay)) == config
+
+
+def test_the_docs_name_every_preset():
+    text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    assert [name for name in preset_names() if f"`{name}`" not in text] == []
 
 
 def test_every_field_is_documented_or_named_by_what_it_is():
@@ -66,6 +73,19 @@ FAULTS = [
     ),
     ("smoke", ["cluster.shares=[3,2]"], "cluster.shares [3, 2]: they sum to 5, but the batch has 4 microbatches"),
     ("smoke", ["cluster.shares=[4,0]"], "cluster.shares.1 0: must be greater than or equal to 1"),
+    ("smoke", ["cluster.shares=3"], "cluster.shares 3: must be a list, in brackets with commas between"),
+    (
+        "smoke",
+        ["objective.diffaugment=[color, colour]"],
+        "objective.diffaugment.1 'colour': must be 'color', 'translation' or 'cutout'",
+    ),
+    ("smoke", ["objective.diffaugment=[[color]]"], "objective.diffaugment.0 ['color']: must be 'color'"),
+    ("smoke", ["objective.diffaugment=color"], "objective.diffaugment 'color': must be a list, in brackets"),
+    ("smoke", ["objective.diffaugment.0=color"], "objective.diffaugment {'0': 'color'}: must be a list, in brackets"),
+    ("smoke", ["objective.diffaugment=[color"], "objective.diffaugment '[color': must be a list, in brackets"),
+    ("vae-64", ["model.layers=fc512"], "model.layers 'fc512': must be a list, in brackets with commas between"),
+    ("vae-64", ["model.layers=[fc512, 3]"], "model.layers.1 3: must be a valid string"),
+    ("vae-64", ["model.layers="], "model.layers None: must be a list, in brackets with commas between"),
     ("smoke", ["train"], "override 'train': must be key=value"),
     ("smoke", ["model=3"], "model 3: must hold settings, such as model.latent"),
     ("smoke", ["model="], "model None: must hold settings, such as model.latent"),

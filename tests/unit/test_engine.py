@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -141,10 +142,12 @@ def test_a_reproduced_nan_stops_before_anything_is_committed_and_names_its_sampl
     assert len(named) == 4
 
 
-def test_a_nan_that_does_not_come_again_costs_nothing(tiny_pack):
-    expected = engine_of(case("vae"), tiny_pack)
+@pytest.mark.parametrize("name", ["vae", "dcgan-hinge", "sngan-one-stage", "growing"])
+def test_a_nan_that_does_not_come_again_costs_nothing(name, tiny_pack):
+    """Nor is anything done twice, such as the power iteration of spectral norms, because the phase is redone."""
+    expected = engine_of(case(name), tiny_pack)
     losses = run_steps(expected, 4)
-    engine = engine_of(case("vae"), tiny_pack)
+    engine = engine_of(case(name), tiny_pack)
     fired = poisoned(engine, times=1)
     assert run_steps(engine, 4) == losses
     assert len(fired) == 1
@@ -181,6 +184,46 @@ def test_a_rank_that_alone_gets_a_nan_is_named(workers, found, message, tiny_pac
     engine.ownership, engine.reducer = Ownership.equal(4, workers), OtherRank(*found)
     with pytest.raises(RunError, match=f"^step 1, vae phase: {message}"):
         raise_if_reproduced(engine, 0, engine.program(engine.objective.next_phase(0, [])))
+
+
+def test_spectral_vectors_move_in_phases_that_train_their_module_only(tiny_pack):
+    engine = engine_of(case("dcgan-hinge"), tiny_pack)
+    discriminator, seen = engine.state.modules["discriminator"], []
+
+    def remember(where):
+        if where.stage == "commit":
+            seen.append((where.phase, discriminator.state_dict()["layers.0.u"].clone()))
+
+    before = discriminator.state_dict()["layers.0.u"].clone()
+    engine.watch = remember
+    run_steps(engine, 1)
+    [(first, after_first), (second, after_second)] = seen
+    assert (first, second) == ("discriminator_r1", "generator")
+    assert not torch.equal(after_first, before)
+    assert torch.equal(after_second, after_first)
+
+
+def test_a_growing_network_trains_what_its_stage_uses_and_programs_are_built_anew_at_its_borders(tiny_pack):
+    engine = engine_of(case("growing"), tiny_pack)
+    generator = engine.state.modules["generator"]
+    stages, programs = [], []
+    for _ in range(6):
+        stage, before = generator.stage, {key: value.clone() for key, value in generator.named_parameters()}
+        in_use = set(map(id, generator.in_use()))
+        run_steps(engine, 1)
+        stages.append(stage)
+        programs.append(engine.programs["generator"])
+        changed = {key for key, value in generator.named_parameters() if not torch.equal(value, before[key])}
+        assert changed == {key for key, value in generator.named_parameters() if id(value) in in_use}
+    assert len(set(stages)) > 2, "it has not grown"
+    for (a, b), (first, second) in zip(pairwise(stages), pairwise(programs), strict=True):
+        assert (a == b) == (first is second)
+
+
+def test_what_a_phase_records_says_at_which_rate_it_learnt(tiny_pack):
+    engine = engine_of(case("dcgan-k2", ["optimizer.warmup_steps=4"]), tiny_pack)
+    rates = [losses["learning_rate_discriminator"] for losses in run_steps(engine, 3)]
+    assert rates == pytest.approx([1e-4, 2e-4, 3e-4])
 
 
 def test_noise_is_fresh_in_every_phase_and_step(tiny_pack):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gen_dist.errors import UserError
-from gen_dist.events import CheckpointReady, Message, Pictures, StepDone
+from gen_dist.events import CheckpointReady, HealthWarning, Message, Pictures, StepDone
 from gen_dist.record import recorder as module
 from gen_dist.record.checkpoints import latest_checkpoint, read_checkpoint
 from gen_dist.record.metrics import read_metrics
@@ -144,6 +144,30 @@ def test_messages_are_logged_and_shown(run: RunFolder) -> None:
     record.close("finished")
     assert (run.path / "log.txt").read_text().splitlines()[0].endswith(" two workers")
     assert ["two workers"] in progress.of("message")
+
+
+def test_warnings_are_logged_shown_and_alerted(run: RunFolder) -> None:
+    tracker, progress = Listener(), Listener()
+    for listeners in ({"tracker": tracker, "progress": progress}, {}):
+        record = recorder(run, **listeners)
+        record.handle(HealthWarning(9, "posterior collapse", "posterior collapse since step 5; try objective.beta=1"))
+        record.close("finished")
+    line = "warning: posterior collapse since step 5; try objective.beta=1"
+    assert [text.endswith(f" {line}") for text in (run.path / "log.txt").read_text().splitlines()] == [True, False] * 2
+    assert progress.of("message") == [[line]]
+    assert tracker.of("alert") == [["posterior collapse", line.removeprefix("warning: ")]]
+    assert read_metrics(run.path / "metrics.jsonl") == []
+
+
+def test_figures_of_health_are_a_part_of_the_row(run: RunFolder) -> None:
+    tracker = Listener()
+    record = recorder(run, tracker=tracker)
+    record.handle(StepDone(1, {"loss": 1.0}, {}))
+    record.handle(StepDone(2, {"loss": 0.5}, {}, health={"active_units": 7.0}))
+    record.close("finished")
+    rows = [{"step": 1, "train/loss": 1.0}, {"step": 2, "train/loss": 0.5, "health/active_units": 7.0}]
+    assert read_metrics(run.path / "metrics.jsonl") == rows
+    assert [{"step": step, **row} for step, row in tracker.of("log")] == rows
 
 
 def test_closing_ends_everything_once(run: RunFolder) -> None:

@@ -5,12 +5,13 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gen_dist.config import DataSettings
+from gen_dist.config import DataSettings, PrepareSettings
 from gen_dist.data.cache import packs_cache
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_files import About
@@ -42,12 +43,12 @@ def write(path: Path, shape: tuple[int, int, int]) -> Path:
     return path
 
 
-def resolve_data(path: str, size: int, report: Callable[[str], None]) -> Path:
-    return source.resolve_data(DataSettings(path=path, size=size), report)
+def resolve_data(path: str, size: int, report: Callable[[str], None], **settings: Any) -> Path:
+    return source.resolve_data(DataSettings(path=path, size=size, **settings), report)
 
 
-def describe_data(path: str, size: int) -> str:
-    return source.describe_data(DataSettings(path=path, size=size))
+def describe_data(path: str, size: int, **settings: Any) -> str:
+    return source.describe_data(DataSettings(path=path, size=size, **settings))
 
 
 def nobody(line: str) -> None:
@@ -134,7 +135,9 @@ def test_pack(tmp_path: Path) -> None:
     assert describe_data(str(path), 16) == f"{path}: pack of 1 images of 16×16, 1 classes"
 
 
-@pytest.mark.parametrize("find", [lambda path, size: resolve_data(path, size, nobody), describe_data])
+@pytest.mark.parametrize(
+    "find", [lambda path, size, **settings: resolve_data(path, size, nobody, **settings), describe_data]
+)
 class TestBoth:
     """What is refused, before training and in a dry run alike."""
 
@@ -162,6 +165,37 @@ class TestBoth:
             path = write(tmp_path / "-".join(map(str, shape)), shape)
             with pytest.raises(UserError, match=rf"{shape[1]}×{shape[0]} with {shape[2]} channels, but .*; {hint}"):
                 find(str(path), 16)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_pack_of_other_channels(self, tmp_path: Path, find, channels: int) -> None:
+        path, other = str(write(tmp_path / "pack", (16, 16, channels))), 4 - channels
+        find(path, 16, channels=channels)
+        how = {3: "--gray", 1: "no --gray"}[channels]
+        with pytest.raises(UserError) as caught:
+            find(path, 16, channels=other, prepare=PrepareSettings(gray=other == 1))  # packs are read as they are
+        assert str(caught.value) == (
+            f"data.channels {other}: the images of '{path}' have {channels}; set data.channels={channels}, or give a "
+            f"pack prepared with {how}"
+        )
+
+    def test_bundled_pictures_of_other_channels(self, find) -> None:
+        with pytest.raises(UserError) as caught:
+            find("bundled:emoji", 32, channels=1)
+        assert str(caught.value).startswith(
+            "data.channels 1: the images of 'bundled:emoji' have 3; set data.channels=3"
+        )
+
+    @pytest.mark.parametrize("gray", [False, True])
+    def test_images_prepared_with_other_channels(self, photos: Path, cache: Path, find, gray: bool) -> None:
+        has, wanted = (1, 3) if gray else (3, 1)
+        with pytest.raises(UserError) as caught:
+            find(str(photos), 16, channels=wanted, prepare=PrepareSettings(gray=gray))
+        assert str(caught.value) == (
+            f"data.channels {wanted}: data.prepare.gray is {str(gray).lower()}, which makes {has} of the images of "
+            f"'{photos}'; set data.prepare.gray={str(not gray).lower()}, or data.channels={has}"
+        )
+        assert not cache.exists()
+        describe_data(str(photos), 16, channels=has, prepare=PrepareSettings(gray=gray))
 
     @pytest.mark.parametrize("file", ["meta.json", "images-00000.npy"])
     def test_damaged_pack(self, tmp_path: Path, file: str, find) -> None:

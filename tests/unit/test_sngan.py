@@ -19,13 +19,7 @@ SIZES = [8, 16, 17, 23, 28, 32, 33, 50, 64, 92, 100]
 BLOCKS = ["residual", "plain"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors: more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def settings(**changed: Any) -> SNGANSettings:
@@ -98,7 +92,7 @@ def multiplications(model: AdversarialSettings, size: int, channels: int) -> lis
     """Of the generator and the discriminator, for one image."""
     counts = []
     with torch.device("meta"), torch.no_grad():
-        modules = model.construct(size, channels)
+        modules = model.networks(size, channels)
         x: Any = torch.empty(1, model.latent)
         for name, others in (("generator", ()), ("discriminator", (None,))):
             with FlopCounterMode(display=False) as counter:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from gen_dist.draws import Draws
-from gen_dist.models.initialise import initialise_dcgan, initialise_uniform
+from gen_dist.models.initialise import initialise
 from gen_dist.models.layers import Reshape
 from gen_dist.models.spectral import (
     SpectralConv2d,
@@ -32,14 +32,14 @@ LAYERS = {
 INPUTS = {"linear": (4, 12), "convolution of one channel": (4, 1, 8, 8), "convolution to a logit": (4, 6, 8, 8)}
 
 
-def built(make, seed=1, initialise=initialise_uniform, memory_format=torch.channels_last) -> nn.Module:
+def built(make, seed=1, weights="uniform", memory_format=torch.channels_last) -> nn.Module:
     """As gen_dist.models.build does it."""
     with torch.device("meta"):
         module = make()
     module.to_empty(device="cpu")
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data.fill_(torch.nan)  # what is not initialised shows
-    initialise("module", module, Draws(seed))
+    initialise("module", module, Draws(seed), weights)
     return module.to(memory_format=memory_format)
 
 
@@ -81,10 +81,10 @@ def largest(weight):
     return np.linalg.svd(weight.detach().flatten(1).double().numpy(), compute_uv=False)[0]
 
 
-@pytest.mark.parametrize("initialise", [initialise_dcgan, initialise_uniform])
+@pytest.mark.parametrize("weights", ["normal", "uniform", "glorot"])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_sigma_is_the_largest_singular_value(kind, initialise):
-    layer = built(LAYERS[kind], initialise=initialise)
+def test_sigma_is_the_largest_singular_value(kind, weights):
+    layer = built(LAYERS[kind], weights=weights)
     # Sigma is weight / normalised weight; from below, as u and v have length 1, and not far after 15 iterations.
     sigma = (layer.weight / layer.normalised_weight()).mean().item()
     assert 0.8 * largest(layer.weight) < sigma <= largest(layer.weight) * (1 + 1e-6)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from gen_dist.errors import UserError
-from gen_dist.events import Pictures, StepDone
+from gen_dist.events import HealthWarning, Pictures, StepDone
 from gen_dist.record import tracking
 from gen_dist.record.metrics import read_metrics
 from gen_dist.record.recorder import Recorder
 from gen_dist.record.run_folder import RunFolder
 from gen_dist.record.tracking import Tracker
-from tests.wandb_offline import read_offline
+from tests.wandb_offline import read_alerts, read_offline
 
 CONFIG = {"seed": 1, "model": {"width": 64, "name": "vae"}, "data": {"path": "x"}}
 KEY = "a" * 40
@@ -104,6 +104,7 @@ def ended(pid: int) -> bool:
 def test_a_run_resumed_twice_is_recorded_once(run: RunFolder, killed_by: signal.Signals) -> None:
     """The first process ends in order, the second is killed, the third goes back to a checkpoint before that."""
     first, reports, recorder = record(run.path, 1, 9)
+    recorder.handle(HealthWarning(9, "posterior collapse", "posterior collapse since step 5"))
     recorder.close("stopped", exit_code=130)
     assert reports == []
     assert first._service is not None
@@ -123,6 +124,8 @@ def test_a_run_resumed_twice_is_recorded_once(run: RunFolder, killed_by: signal.
     folders = sorted((run.path / "wandb").glob("offline-run-*"))
     assert folders == [first.folder, last.folder]
     assert str(run.path / "wandb") in last.summary
+    alert = ("posterior collapse", "posterior collapse since step 5", "WARN")
+    assert [read_alerts(folder) for folder in folders] == [[alert], []]
     rows, files = [], []
     for folder in folders:
         config, some_rows, some_files = read_offline(folder)
@@ -242,6 +245,20 @@ def test_a_failure_that_cannot_be_reported_still_ends_everything(
     assert told == ["W&B: RuntimeError: no W&B today; training goes on without it"]
     assert tracker._service is not None
     assert tracker._service.returncode is not None, "W&B's process was left"
+
+
+def test_an_alert_that_fails_is_one_line(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ValueError("no alerts\ntoday")
+
+    monkeypatch.setattr(Tracker, "_start", lambda self: SimpleNamespace(alert=refused, log=lambda *_, **__: None))
+    tracker, reports, recorder = record(run.path, 1, 2)
+    for _ in range(2):
+        recorder.handle(HealthWarning(2, "posterior collapse", "posterior collapse since step 5"))
+    tracker._thread.join(20)
+    recorder.close("finished")
+    assert reports == ["W&B: ValueError: no alerts today; training goes on without it"]
+    assert [row["step"] for row in read_metrics(run.path / "metrics.jsonl")] == [1, 2]
 
 
 def test_pictures_of_the_user_are_not_ours(run: RunFolder) -> None:

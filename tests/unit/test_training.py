@@ -13,13 +13,14 @@ from gen_dist.data.pack import Pack
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.probe import probe_hash
 from gen_dist.engine.state import State
-from gen_dist.events import CheckpointReady, Pictures, StepDone
+from gen_dist.events import CheckpointReady, HealthWarning, Pictures, StepDone
 from gen_dist.kernels import warm_up as warming
 from gen_dist.objectives.build import build_objective
 from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.showing import sample_images
-from gen_dist.training import train
-from tests.training_cases import PACKS, case, pack_of
+from gen_dist.training import Reporter, train
+from gen_dist.vital_signs import VitalSigns
+from tests.training_cases import PACKS, case, engine_of, pack_of
 
 
 @pytest.mark.parametrize("name", PACKS)
@@ -52,3 +53,48 @@ def test_steps_pictures_and_checkpoints(name, packs, tmp_path, monkeypatch):
 def test_probes_of_both_numbers_of_channels(channels):
     name = "dcgan-gray-parts-of-jpegs"
     assert probe_hash(case(name), channels) == probe_hash(case(name), channels) != probe_hash(case(name), 4 - channels)
+
+
+def test_health_is_measured_with_the_pictures_and_wherever_the_run_was_cut(packs, monkeypatch):
+    """The run stops after step 3, where pictures are made but none are due, and goes on from there."""
+    monkeypatch.setattr("gen_dist.health.LEAST_PATIENCE", 1)
+    monkeypatch.setattr("gen_dist.health.FEW_UNITS", 99)  # all there are, at each step
+    monkeypatch.setattr("gen_dist.health.FEW_SHARE", 2)
+    path = pack_of("vae", packs)
+    config = case("vae", ["train.steps=7", "train.log_every=5", "train.sample_every=2", "objective.free_bits=0"])
+    ownership = Ownership.equal(config.train.microbatches, 1)
+
+    def events(most_pictures=99, resume=None):
+        sent = []
+        assignment = Assignment(config, path, 0, ownership, resume)
+        train(assignment, sent.append, lambda: sum(isinstance(event, Pictures) for event in sent) >= most_pictures)
+        return sent
+
+    def figures(*parts):
+        return {event.step: event.health for sent in parts for event in sent if isinstance(event, StepDone)}
+
+    whole, first = events(), events(most_pictures=2)
+    pictured = [event.step for event in first if isinstance(event, Pictures) and event.kind == "samples"]
+    assert pictured == [2, 3]
+    [checkpoint] = [event.files for event in first if isinstance(event, CheckpointReady)]
+    rest = events(resume=checkpoint)
+    found = figures(whole)
+    assert {step: set(health) for step, health in found.items()} == {
+        1: set(), 2: set(names := {"sample_distance", "nearest_sample", "active_units"}), 4: names, 5: set(), 6: names,
+        7: names,
+    }  # fmt: skip
+    assert figures(first, rest) == found
+    assert [event.step for event in whole if isinstance(event, HealthWarning)] == [6]
+    assert [event.title for event in rest if isinstance(event, HealthWarning)] == []  # too short to be sure
+
+
+def test_ranks_that_do_not_report_measure_nothing(tiny_pack, monkeypatch):
+    measured = []
+    monkeypatch.setattr(VitalSigns, "measure", lambda *_: measured.append(1) or {})
+    config = case("vae", ["train.sample_every=1"])
+    engine = engine_of(config, tiny_pack)
+    report = engine.step()
+    for send in (None, lambda event: None):
+        Reporter(engine, config, Pack.open(tiny_pack), send).step_done(report, False, None)
+    engine.loader.close()
+    assert measured == [1]

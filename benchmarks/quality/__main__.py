@@ -1,0 +1,80 @@
+"""Quality at equal compute time: `python -m benchmarks.quality` makes every cell that is not there, then the tables.
+
+It can be stopped at any time and goes on with the cell where it was. Two cells run at once, on one core each.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.peers.install import default_folder
+from benchmarks.quality.cells import PYTHAE, SEEDS, TABLES, Cell, cells
+from benchmarks.quality.data import prepare_data
+from benchmarks.quality.timing import ROOT, time_systems
+
+RESULTS = ROOT / "benchmarks" / "results" / "quality"
+COSTS = "costs.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare recipes at equal compute time.")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder with olivetti-faces.tar, cifar10-train.tar"
+    )
+    parser.add_argument("--packs", type=Path, default=Path("runs/quality"), help="where prepared packs are kept")
+    parser.add_argument("--peers", type=Path, default=default_folder(), help="as given to benchmarks.peers.install")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="append", choices=TABLES, help="only these")
+    parser.add_argument("--system", action="append", help="only these")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--at-once", type=int, default=2, help="cells, on a core each")
+    parser.add_argument("--cell", nargs=3, metavar=("TABLE", "SYSTEM", "SEED"), help="make this one, here")
+    given = parser.parse_args()
+    costs = given.results / COSTS
+    if given.cell:
+        make(Cell(given.cell[0], given.cell[1], int(given.cell[2])), given, json.loads(costs.read_text()))
+        return
+    if not costs.exists():
+        time_systems(given.data, given.packs, given.peers, costs)
+    wanted = [
+        c
+        for c in cells(given.table, given.system, tuple(given.seeds))
+        if not (given.results / f"{c.name}.json").exists()
+    ]
+    for name in {TABLES[cell.table].data for cell in wanted}:
+        prepare_data(name, given.data, given.packs)
+    with ThreadPoolExecutor(given.at_once) as pool:
+        failed = [name for name in pool.map(lambda cell: make_apart(cell, given), wanted) if name]
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+    from benchmarks.quality.table import describe
+
+    print(describe(given.results))
+
+
+def make_apart(cell: Cell, given: argparse.Namespace) -> str | None:
+    """In a process of its own. Returns the cell's name if it failed."""
+    print(f"{cell.name}: begun", flush=True)
+    folders = [f"--{name}={getattr(given, name)}" for name in ("data", "packs", "peers", "results")]
+    command = [sys.executable, "-m", "benchmarks.quality", *folders, "--cell", cell.table, cell.system, str(cell.seed)]
+    done = subprocess.run(command, cwd=ROOT)
+    print(f"{cell.name}: {'done' if done.returncode == 0 else 'failed'}", flush=True)
+    return cell.name if done.returncode else None
+
+
+def make(cell: Cell, given: argparse.Namespace, costs: dict[str, dict[str, float]]) -> None:
+    from benchmarks.quality.cell import run_cell, run_pythae_cell
+
+    data = prepare_data(TABLES[cell.table].data, given.data, given.packs)
+    price = costs[f"{cell.table}/{cell.system}"]
+    if cell.system == PYTHAE:
+        run_pythae_cell(cell, data, price, given.peers, given.results)
+    else:
+        run_cell(cell, data, price, given.results)
+
+
+if __name__ == "__main__":
+    main()

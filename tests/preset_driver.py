@@ -1,0 +1,81 @@
+"""Runs one preset after the other on two Ray workers that stay: a process that reads and writes JSON, a line a run.
+
+A run is what `gen-dist train` does between the start of Ray and its end. Starting Ray, and importing torch in two
+workers, would take most of the time of a run of a few steps.
+
+    python -m tests.preset_driver
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from gen_dist.cluster.placement import plan_workers
+from gen_dist.cluster.session import list_nodes, ray_cluster
+from gen_dist.engine.ownership import decide_ownership
+from gen_dist.launch.generating import generate_grid
+from gen_dist.launch.recording import Recording
+from gen_dist.launch.request import Request, open_run
+from gen_dist.launch.signals import StopRequest
+
+WORKERS = 2
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what runs print belongs to nobody's answer
+    kept: list[Any] = []
+    with ray_cluster(None, WORKERS, object_store_mb=100):
+        for line in sys.stdin:
+            order = json.loads(line)
+            try:
+                run(order["preset"], order["overrides"], Path(order["run"]), kept)
+                if order["picture"]:
+                    generate_grid(Path(order["run"]), 4, Path(order["picture"]), seed=0, raw=False)
+                answer = ""
+            except Exception:
+                answer = traceback.format_exc()
+                dismiss(kept)  # one of them may be stuck
+            print(json.dumps({"error": answer}), file=answers, flush=True)
+
+
+def dismiss(workers: list[Any]) -> None:
+    import ray
+
+    for worker in workers:
+        ray.kill(worker)
+    workers.clear()
+
+
+def run(preset: str, overrides: list[str], path: Path, kept: list[Any]) -> None:
+    """Train `preset` in the folder `path`, or go on with what it holds, on the workers `kept`, or on new ones."""
+    from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
+
+    class WithKeptWorkers(Supervisor):
+        def place_workers(self) -> list[Any]:
+            kept[:] = kept or super().place_workers()
+            return kept
+
+        def end_workers(self) -> None:
+            import ray
+
+            ray.wait(list(self.polls.values()), num_returns=len(self.polls))  # or it would take the next run's events
+
+    stop = StopRequest()
+    opened = open_run(Request(preset, overrides, WORKERS, None, False, "auto", None, path), print)
+    recording = Recording(opened, WORKERS, "")
+    with recording.failures_recorded():
+        train = opened.config.train
+        plan = plan_workers(list_nodes(), WORKERS, train.microbatches, train.threads, "cpu")
+        ownership = decide_ownership(train.microbatches, WORKERS, None)
+        job = Job(opened.config, opened.pack_path, opened.pack.content_hash, ownership, opened.resume, opened.init)
+        supervisor = WithKeptWorkers(job, plan, "127.0.0.1", recording.handle)
+        steps = supervisor.run(lambda: False, recording.start)
+    recording.end(steps, stop)
+
+
+if __name__ == "__main__":
+    main()
