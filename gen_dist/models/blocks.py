@@ -83,6 +83,11 @@ class Chain:
         """Layers that keep the shape."""
         self.layers += layers
 
+    def reshape(self, layer: nn.Module, channels: int, side: int | None) -> None:
+        """A layer that makes another shape."""
+        self.add(layer)
+        self.channels, self.side = channels, side
+
     def convolve(self, channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
         side = self.image_side
         self.add(*convolution(self.channels, channels, kernel, side, stride, bias, self.spectral))

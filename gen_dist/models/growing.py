@@ -25,8 +25,8 @@ class GrowingSettings(AdversarialSettings):
     discriminator_norm: Literal["spectral", "none"] = Field(
         "none", description="spectral (Miyato et al. 2018), or none"
     )
-    generator_width: int = Field(64, ge=1, le=1024, description="channels before the generator's last layer")
-    discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
+    generator_width: int = Field(32, ge=1, le=1024, description="channels before the generator's last layer")
+    discriminator_width: int = Field(32, ge=1, le=1024, description="channels of the discriminator's first layer")
     start_size: int = Field(8, ge=4, le=512, description="side of the first stage's images, at least")
     stage_steps: int = Field(2000, ge=1, description="steps that a stage trains after it has faded in")
     fade_steps: int = Field(1000, ge=0, description="steps over which a stage fades in")

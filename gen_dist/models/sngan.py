@@ -30,4 +30,6 @@ class SNGANSettings(AdversarialSettings):
     blocks: Literal["residual", "plain"] = Field("residual", description="what each level is made of")
 
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
-        raise NotImplementedError
+        from gen_dist.models.sngan_layers import discriminator, generator
+
+        return {"generator": generator(self, size, channels), "discriminator": discriminator(self, size, channels)}

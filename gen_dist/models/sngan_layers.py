@@ -1,0 +1,137 @@
+"""SNGAN's networks (Miyato, Kataoka, Koyama, Yoshida 2018: Spectral Normalization for Generative Adversarial Networks).
+
+The residual ones are those of Gulrajani et al. 2017 made cheap: at the full size there is one convolution in each
+network, and those beside a change of size are fused with it. Features are kept at half the size and below.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gen_dist.models.adversaries import Discriminator, Generator
+from gen_dist.models.blocks import Chain, Enlarge
+from gen_dist.models.dcgan_layers import channels_at
+from gen_dist.models.layers import Dropout, GhostBatchNorm, Reshape
+from gen_dist.models.resampling import Average, AveragingConv2d, EnlargingConv2d, SpectralAveragingConv2d
+from gen_dist.models.sides import halve, pyramid
+from gen_dist.models.sngan import SNGANSettings
+from gen_dist.models.spectral import SpectralConv2d
+
+PLAIN_SLOPE = 0.1  # of the plain discriminator's LeakyReLU
+
+
+class Residual(nn.Module):
+    """What two chains of layers make of the same input, added."""
+
+    def __init__(self, main: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.main, self.shortcut = main, shortcut
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return self.main(x_NCHW) + self.shortcut(x_NCHW)
+
+
+class SpatialSum(nn.Module):
+    """(N, C, H, W) to (N, C)."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return x_NCHW.sum((2, 3))
+
+
+def generator(settings: SNGANSettings, size: int, channels: int) -> Generator:
+    """Linear to the smallest side, blocks that double it; norm, ReLU, transposed convolution to the image, tanh."""
+    if settings.blocks == "plain":
+        return plain_generator(settings, size, channels)
+    sides = pyramid(size)[::-1]
+    widths = [channels_at(settings.generator_width, level) for level in reversed(range(len(sides) - 1))]
+    chain = started(settings, widths[0], sides[0])
+    for (before, after), side in zip(pairwise(widths), sides[1:-1], strict=True):
+        chain.reshape(enlarging_block(before, after, side), after, side)
+    chain.normalise()
+    chain.activate("relu")
+    chain.convolve_back(channels, 4, 2, size)
+    chain.activate("tanh")
+    return Generator(chain.layers)
+
+
+def plain_generator(settings: SNGANSettings, size: int, channels: int) -> Generator:
+    """Linear to the smallest side, transposed conv4 to the full one, conv3, tanh; norm and ReLU before each."""
+    sides = pyramid(size)[::-1]
+    widths = [channels_at(settings.generator_width, level) for level in reversed(range(len(sides)))]
+    chain = started(settings, widths[0], sides[0])
+    for after, side in zip(widths[1:], sides[1:], strict=True):
+        chain.normalise()
+        chain.activate("relu")
+        chain.convolve_back(after, 4, 2, side, bias=False)
+    chain.normalise()
+    chain.activate("relu")
+    chain.convolve(channels, 3)
+    chain.activate("tanh")
+    return Generator(chain.layers)
+
+
+def started(settings: SNGANSettings, width: int, side: int) -> Chain:
+    chain = Chain(settings.latent)
+    chain.linear(width * side**2)
+    chain.unflatten(width, side)
+    return chain
+
+
+def enlarging_block(before: int, after: int, side: int) -> Residual:
+    """To `side` from half. The shortcut convolves before it enlarges: the same, at a quarter of the cost."""
+    main = nn.Sequential(
+        GhostBatchNorm(before),
+        nn.ReLU(),
+        EnlargingConv2d(before, after, side, bias=False),
+        GhostBatchNorm(after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, 1, 1),
+    )
+    return Residual(main, nn.Sequential(nn.Conv2d(before, after, 1, bias=False), Enlarge(side)))
+
+
+def discriminator(settings: SNGANSettings, size: int, channels: int) -> Discriminator:
+    """To the smallest side level by level; spectral norm, if any, of every weight."""
+    if settings.blocks == "plain":
+        return plain_discriminator(settings, size, channels)
+    spectral = settings.discriminator_norm == "spectral"
+    chain = Chain(channels, size, spectral)
+    levels = []
+    for level, side in enumerate(pyramid(size)[:-1]):
+        after = channels_at(settings.discriminator_width, level)
+        if level == 0:
+            chain.convolve(after, 4, 2)
+        else:
+            chain.reshape(averaging_block(chain.channels, after, spectral), after, halve(side))
+        chain.add(Dropout(settings.dropout, f"dropout{level}", settings.dropout_kind))
+        levels.append(len(chain.layers))
+    chain.activate("relu")
+    chain.reshape(SpatialSum(), chain.channels, None)
+    chain.linear(1)
+    chain.add(Reshape())
+    return Discriminator(chain.layers, features_after=levels[-2:][0])
+
+
+def averaging_block(before: int, after: int, spectral: bool) -> Residual:
+    """To half the side. The shortcut averages before it convolves: the same, at a quarter of the cost."""
+    kind, averaging = (SpectralConv2d, SpectralAveragingConv2d) if spectral else (nn.Conv2d, AveragingConv2d)
+    main = nn.Sequential(nn.ReLU(), kind(before, before, 3, 1, 1), nn.ReLU(), averaging(before, after))
+    return Residual(main, nn.Sequential(Average(), kind(before, after, 1)))
+
+
+def plain_discriminator(settings: SNGANSettings, size: int, channels: int) -> Discriminator:
+    """conv3, conv4 stride 2 at each level, conv3, linear; LeakyReLU 0.1 after each but the last."""
+    chain = Chain(channels, size, spectral=settings.discriminator_norm == "spectral")
+    levels = []
+    for level, _ in enumerate(pyramid(size)[:-1]):
+        width = channels_at(settings.discriminator_width, level)
+        chain.convolve(width, 3)
+        chain.add(nn.LeakyReLU(PLAIN_SLOPE))
+        chain.convolve(width, 4, 2)
+        chain.add(nn.LeakyReLU(PLAIN_SLOPE), Dropout(settings.dropout, f"dropout{level}", settings.dropout_kind))
+        levels.append(len(chain.layers))
+    chain.convolve(channels_at(settings.discriminator_width, len(levels)), 3)
+    chain.add(nn.LeakyReLU(PLAIN_SLOPE))
+    chain.linear(1)
+    chain.add(Reshape())
+    return Discriminator(chain.layers, features_after=levels[-2:][0])
