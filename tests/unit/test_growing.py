@@ -27,7 +27,6 @@ SIZES = [
     (100, 40, [50, 100]),
 ]
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

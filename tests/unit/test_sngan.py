@@ -18,7 +18,6 @@ from tests.small_models import built, draws_of, normal, same_state, state_of
 SIZES = [8, 16, 17, 23, 28, 32, 33, 50, 64, 92, 100]
 BLOCKS = ["residual", "plain"]
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
