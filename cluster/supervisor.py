@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gen_dist.assignment import Assignment, Files
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.2
 LISTEN_SECONDS = 2.0  # for a worker to answer a poll, which it does within POLL_SECONDS unless it is stuck
+HAND_OVER_SECONDS = 600.0  # for one that has finished in order, whose last checkpoint may be large
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
 
 
@@ -142,8 +143,9 @@ class Supervisor:
                 except RayError as error:
                     failures.append(self.explain(rank, error))
                     deadline = time.monotonic() + seconds_to_wait_for_more(failures)
+        patience = LISTEN_SECONDS if failures else HAND_OVER_SECONDS
         for rank in list(self.polls):  # what was finished before a failure is recorded too
-            while self.listen(rank):
+            while self.listen(rank, patience):
                 pass
         if failures:
             raise WorkerFailed(root_cause(failures))
@@ -164,14 +166,17 @@ class Supervisor:
     def poll(self, rank: int) -> ray.ObjectRef:
         return self.workers[rank].poll.remote(POLL_SECONDS)
 
-    def listen(self, rank: int) -> int:
+    def listen(self, rank: int, seconds: float = LISTEN_SECONDS) -> int:
         """Handle what a worker's open poll brings, and ask again; returns how many events there were."""
         if rank not in self.polls:
             return 0
         try:
-            self.doing[rank], events = ray.get(self.polls.pop(rank), timeout=LISTEN_SECONDS)
+            self.doing[rank], events = ray.get(self.polls[rank], timeout=seconds)
+        except GetTimeoutError:
+            return 0  # stuck, or it hands over something large: the poll stays open
         except RayError:
-            return 0  # dead or stuck: its `run` says why
+            del self.polls[rank]
+            return 0  # dead: its `run` says why
         for event in events:
             self.handle(event)
         self.polls[rank] = self.poll(rank)

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch.distributed as dist
+from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from gen_dist.cluster.failures import describe_death, first_line
-from gen_dist.cluster.supervisor import check_identities
+from gen_dist.cluster.placement import Node, Plan
+from gen_dist.cluster.supervisor import Supervisor, check_identities
 from gen_dist.cluster.worker import Identity
 from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import Hardware, resolve_hardware
 from gen_dist.errors import UserError
+from gen_dist.events import Event, Message
 from gen_dist.presets import load_config
 from gen_dist.source_hash import source_hash
 
@@ -39,6 +42,38 @@ def test_other_source_and_other_data_are_refused_by_name():
 )
 def test_a_broken_collective_is_told_from_other_errors(error, collective):
     assert is_collective(error) is collective
+
+
+class Slow:
+    """A worker whose first poll is answered late."""
+
+    def __init__(self) -> None:
+        self.poll, self.asked = self, 0
+
+    def remote(self, seconds: float) -> str:
+        self.asked += 1
+        return f"poll {self.asked}"
+
+
+def test_an_event_that_takes_long_to_hand_over_is_not_lost(monkeypatch):
+    handled: list[Event] = []
+    supervisor = Supervisor(None, Plan((Node("n", "laptop", "", 1, 0),), 1, 0), "", handled.append)  # type: ignore[arg-type]
+    worker = Slow()
+    supervisor.workers, supervisor.polls = [worker], {0: "poll 0"}  # type: ignore[dict-item]
+    answers = {"poll 0": [GetTimeoutError(), ("step 4", [Message("checkpoint")])], "poll 1": [ActorDiedError()]}
+
+    def get(reference, timeout):
+        answer = answers[reference].pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("gen_dist.cluster.supervisor.ray.get", get)
+    assert [supervisor.listen(0), supervisor.listen(0)] == [0, 1]
+    assert (handled, supervisor.doing) == ([Message("checkpoint")], ["step 4"])
+    assert supervisor.listen(0) == 0  # dead: nothing is asked any more
+    assert supervisor.polls == {}
+    assert worker.asked == 1
 
 
 def test_deaths_are_told_in_a_line():
