@@ -27,7 +27,11 @@ class SNGANSettings(AdversarialSettings):
     )
     generator_width: int = Field(64, ge=1, le=1024, description="channels before the generator's last layer")
     discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
-    blocks: Literal["residual", "plain"] = Field("residual", description="what each level is made of")
+    blocks: Literal["residual", "plain"] = Field(
+        "residual",
+        description="residual: two convolutions and a shortcut a level, one convolution at the full size; plain: the "
+        "paper's plain network, which costs more than twice as much at the same width",
+    )
 
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.sngan_layers import discriminator, generator
