@@ -6,9 +6,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools and pybind11 in the isolated environments where pip builds: the same versions as everywhere.
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
+DATA ?= data
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-reduce bench-sameness fuzz presets clean
+.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-quality bench-reduce bench-sameness fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -56,6 +58,10 @@ bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a D
 
 bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
 	@$(BIN)/python -m benchmarks.reduce
+
+bench-quality: install ## recipes at equal compute time, cell by cell (DATA=folder of the archives); 3 hours, can be stopped
+	@$(BIN)/python -m benchmarks.peers.install
+	@$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
