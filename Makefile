@@ -60,7 +60,7 @@ bench-reduce: install ## step time under tree and ddp; shaped links need root, 1
 	@$(BIN)/python -m benchmarks.reduce
 
 bench-quality: install ## recipes at equal compute time, cell by cell (DATA=folder of the archives); 3 hours, can be stopped
-	@$(BIN)/python -m benchmarks.peers.install
+	@$(BIN)/python -m benchmarks.peers.install --only pythae
 	@$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 bench-sameness: install ## the same bits on any workers, 20 minutes

@@ -1,4 +1,4 @@
-"""Makes the environments of the peers of `benchmarks.kernels`: `python -m benchmarks.peers.install [FOLDER]`.
+"""Makes the environments of the benchmarks' peers: `python -m benchmarks.peers.install [FOLDER]`.
 
 One virtual environment each where dependencies clash (Pillow and Pillow-SIMD are the same import) or are nobody's
 business here (OpenCV, SciPy, pandas). What is there already, and made from the same lines, is kept. An environment that
@@ -100,6 +100,7 @@ def unpack_photographs(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the environments of the kernels' peers.")
     parser.add_argument("folder", nargs="?", type=Path, default=default_folder(), help="default: %(default)s")
+    parser.add_argument("--only", choices=ENVIRONMENTS, metavar="NAME", help="make this one")
     parser.add_argument("--python", choices=ENVIRONMENTS, metavar="NAME", help="make nothing; say where its Python is")
     given = parser.parse_args()
     folder = given.folder.absolute()
@@ -107,8 +108,11 @@ def main() -> None:
         print(python_of(folder, given.python) or sys.exit(f"{given.python}: not made yet in {folder}"))
         return
     folder.mkdir(parents=True, exist_ok=True)
-    unpack_photographs(folder)
+    if not given.only:
+        unpack_photographs(folder)
     for name, environment in ENVIRONMENTS.items():
+        if given.only not in (None, name):
+            continue
         try:
             make(folder, name, environment)
         except subprocess.CalledProcessError as error:
