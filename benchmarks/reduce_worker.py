@@ -150,7 +150,7 @@ class PlainReducer:
     def sum(self, numbers: Tensor) -> Tensor:
         return numbers
 
-    def close(self) -> None:
+    def reset(self) -> None:
         pass
 
 
