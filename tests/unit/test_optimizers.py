@@ -66,6 +66,31 @@ def take(settings, optimizer, linear, gradients, first=0):
 
 
 @pytest.mark.parametrize("kind", TEXTBOOK)
+def test_a_parameter_that_comes_into_use_later_has_its_first_step_then(kind):
+    """As in networks that grow: until then it has no gradient."""
+    settings, early, late = settings_of(kind), module(), module()
+    optimizer = build_optimizer(settings, "generator", nn.ModuleList([early, late]))
+    take(settings, optimizer, early, GRADIENTS[:2])
+    assert not late.weight.any()
+    for gradient in GRADIENTS[2:]:
+        late.weight.grad = torch.from_numpy(gradient.astype(np.float32)).reshape(1, 3)
+        take(settings, optimizer, early, [gradient])
+    np.testing.assert_allclose(early.weight.detach().numpy()[0], TEXTBOOK[kind](GRADIENTS, 0.1), rtol=1e-4)
+    np.testing.assert_allclose(late.weight.detach().numpy()[0], TEXTBOOK[kind](GRADIENTS[2:], 0.1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["rmsprop", "sgd"])
+def test_what_an_optimizer_keeps_is_where_its_parameter_is(kind, momentum):
+    """Torch's RMSprop would count steps on the CPU, and a group of GPUs could not send them."""
+    linear = nn.Linear(3, 1, device="meta")
+    settings = OptimizerSettings(kind=kind, momentum=momentum)
+    kept = build_optimizer(settings, "generator", linear).state[linear.weight]
+    assert set(kept) == {slot for slot in SLOTS[kind] if momentum or slot != "momentum_buffer"}
+    assert {tensor.device.type for tensor in kept.values()} <= {"meta"}
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
 def test_an_optimizer_follows_its_formula(kind):
     settings, linear = settings_of(kind), module()
     found = take(settings, build_optimizer(settings, "generator", linear), linear, GRADIENTS)
