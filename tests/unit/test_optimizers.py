@@ -48,7 +48,10 @@ TEXTBOOK = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
 
 
 def settings_of(kind: str, **more) -> OptimizerSettings:
-    return OptimizerSettings(kind=kind, learning_rate=0.1, beta1=0.5, beta2=0.9, epsilon=1e-3, momentum=0.3, **more)
+    momentum = 0.0 if kind == "adam" else 0.3
+    return OptimizerSettings(
+        kind=kind, learning_rate=0.1, beta1=0.5, beta2=0.9, epsilon=1e-3, momentum=momentum, **more
+    )
 
 
 def module() -> nn.Linear:
