@@ -32,7 +32,7 @@ class VAEObjectiveSettings(Settings):
         if self.sigma is not None and self.likelihood != "gaussian":
             raise ValueError(
                 f"objective.sigma {self.sigma}: not with objective.likelihood '{self.likelihood}'; "
-                "use objective.likelihood=gaussian, or leave objective.sigma out"
+                "use objective.likelihood=gaussian, or objective.sigma=null"
             )
         return self
 
@@ -84,7 +84,7 @@ class GANObjectiveSettings(DiscriminationSettings):
                 "or objective.loss=bce"
             )
         if self.balance_margin:
-            if self.loss == "wgan_gp":
+            if self.loss in ("hinge", "wgan_gp"):  # they differ even where D can only guess
                 raise ValueError(
                     f"objective.balance_margin {self.balance_margin}: the losses of {loss} cannot be compared; "
                     "use objective.balance_margin=0, or objective.loss=bce"

@@ -36,6 +36,16 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def rates_fit_model(self) -> "RunConfig":
+        rate = self.optimizer.discriminator_learning_rate
+        if rate is not None and not isinstance(self.model, AdversarialSettings):
+            raise ValueError(
+                f"optimizer.discriminator_learning_rate {rate:g}: model.family '{self.model.family}' has no "
+                "discriminator; use optimizer.learning_rate, and optimizer.discriminator_learning_rate=null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def batch_norm_fits_objective(self) -> "RunConfig":
         """What needs each image's own gradient excludes batch norm, where images depend on each other."""
         model, objective = self.model, self.objective

@@ -22,14 +22,22 @@ def build_optimizer(settings: OptimizerSettings, name: str, module: nn.Module) -
     if settings.kind == "adam":
         betas = settings.beta1, settings.beta2
         return Adam(parameters, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+    momentum = settings.momentum
     if settings.kind == "rmsprop":
-        momentum, decay = settings.momentum, settings.beta2
-        return RMSprop(parameters, lr=rate, alpha=decay, eps=settings.epsilon, momentum=momentum, foreach=True)
-    return SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
+        decay, epsilon = settings.beta2, settings.epsilon
+        optimizer: Optimizer = RMSprop(parameters, lr=rate, alpha=decay, eps=epsilon, momentum=momentum, foreach=True)
+    else:
+        optimizer = SGD(parameters, lr=rate, momentum=momentum, fused=True)
+    # Zeros, as torch would begin with. Its SGD cannot, where only some parameters have had a step (networks that grow);
+    # its RMSprop counts steps on the CPU, where a group of GPUs cannot send them.
+    slots = {slot for slot in SLOTS[settings.kind] if momentum or slot != "momentum_buffer"}
+    for parameter in parameters:
+        create_slots(settings, optimizer, parameter, slots)
+    return optimizer
 
 
 def create_slots(settings: OptimizerSettings, optimizer: Optimizer, parameter: nn.Parameter, slots: set[str]) -> None:
-    """Torch creates a parameter's tensors at its first step; create those named `slots` now, to be filled."""
+    """Torch creates a parameter's tensors at its first step; create those named `slots` now, on its device."""
     optimizer.state[parameter] = {
         slot: torch.zeros((), dtype=torch.float32, device=parameter.device)
         if slot == "step"

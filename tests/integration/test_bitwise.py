@@ -170,6 +170,17 @@ def test_in_rounding_mode_with_ddp_losses_agree_closely(name, own, shares, group
             assert losses_only(found) == pytest.approx(losses_only(one), rel=1e-4)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name != "dcgan-two-threads"])
+def test_every_row_trains_with_ddp_as_in_one_process(name, group, alone, packs):
+    """Phases with and without penalties, of one module or two, of some parameters or all."""
+    shares = [sum(WAYS[name][0]) - 1, 1]
+    overrides = ["train.reproducibility=rounding", "train.reducer=ddp"]
+    for answer in group.run(Request(name, str(pack_of(name, packs)), shares, overrides)):
+        assert answer.error == ""
+        for found, one in zip(answer.losses, alone[name].losses, strict=True):
+            assert losses_only(found) == pytest.approx(losses_only(one), rel=1e-4, abs=1e-6)
+
+
 def losses_only(values: dict[str, float]) -> dict[str, float]:
     """Gradient norms of networks this small are more sensitive than that."""
     return {name: value for name, value in values.items() if not name.startswith("gradient_norm")}

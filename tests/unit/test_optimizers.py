@@ -48,7 +48,10 @@ TEXTBOOK = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
 
 
 def settings_of(kind: str, **more) -> OptimizerSettings:
-    return OptimizerSettings(kind=kind, learning_rate=0.1, beta1=0.5, beta2=0.9, epsilon=1e-3, momentum=0.3, **more)
+    momentum = 0.0 if kind == "adam" else 0.3
+    return OptimizerSettings(
+        kind=kind, learning_rate=0.1, beta1=0.5, beta2=0.9, epsilon=1e-3, momentum=momentum, **more
+    )
 
 
 def module() -> nn.Linear:
@@ -63,6 +66,31 @@ def take(settings, optimizer, linear, gradients, first=0):
         set_rate(settings, "generator", optimizer, step)
         optimizer.step()
     return linear.weight.detach().numpy()[0]
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_a_parameter_that_comes_into_use_later_has_its_first_step_then(kind):
+    """As in networks that grow: until then it has no gradient."""
+    settings, early, late = settings_of(kind), module(), module()
+    optimizer = build_optimizer(settings, "generator", nn.ModuleList([early, late]))
+    take(settings, optimizer, early, GRADIENTS[:2])
+    assert not late.weight.any()
+    for gradient in GRADIENTS[2:]:
+        late.weight.grad = torch.from_numpy(gradient.astype(np.float32)).reshape(1, 3)
+        take(settings, optimizer, early, [gradient])
+    np.testing.assert_allclose(early.weight.detach().numpy()[0], TEXTBOOK[kind](GRADIENTS, 0.1), rtol=1e-4)
+    np.testing.assert_allclose(late.weight.detach().numpy()[0], TEXTBOOK[kind](GRADIENTS[2:], 0.1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["rmsprop", "sgd"])
+def test_what_an_optimizer_keeps_is_where_its_parameter_is(kind, momentum):
+    """Torch's RMSprop would count steps on the CPU, and a group of GPUs could not send them."""
+    linear = nn.Linear(3, 1, device="meta")
+    settings = OptimizerSettings(kind=kind, momentum=momentum)
+    kept = build_optimizer(settings, "generator", linear).state[linear.weight]
+    assert set(kept) == {slot for slot in SLOTS[kind] if momentum or slot != "momentum_buffer"}
+    assert {tensor.device.type for tensor in kept.values()} <= {"meta"}
 
 
 @pytest.mark.parametrize("kind", TEXTBOOK)

@@ -60,6 +60,12 @@ REFUSED = {
         "objective.balance_margin=0, or objective.loss=bce",
         ["objective.balance_margin=0"],
     ),
+    "balance of hinge losses": (
+        ["gan-balanced64", "objective.loss=hinge"],
+        "objective.balance_margin 0.1: the losses of objective.loss 'hinge' cannot be compared; use "
+        "objective.balance_margin=0, or objective.loss=bce",
+        ["objective.balance_margin=0"],
+    ),
     "balance beside k D steps": (
         ["gan-balanced64", "objective.discriminator_steps=2"],
         "objective.balance_margin 0.1: decides how many D steps there are, and objective.discriminator_steps 2 too; "
@@ -104,9 +110,15 @@ REFUSED = {
     ),
     "sigma of another likelihood": (
         ["vae-64", "objective.sigma=0.5"],
-        "objective.sigma 0.5: not with objective.likelihood 'sigma'; use objective.likelihood=gaussian, or leave "
-        "objective.sigma out",
+        "objective.sigma 0.5: not with objective.likelihood 'sigma'; use objective.likelihood=gaussian, or "
+        "objective.sigma=null",
         ["objective.likelihood=gaussian"],
+    ),
+    "sigma of a preset's likelihood": (
+        ["vae-mnist-fc", "objective.likelihood=bernoulli"],
+        "objective.sigma 0.2179: not with objective.likelihood 'bernoulli'; use objective.likelihood=gaussian, or "
+        "objective.sigma=null",
+        ["objective.sigma=null"],
     ),
     "a GAN's objective for another model": (
         ["vaegan-64", "objective.kind=gan"],
@@ -121,8 +133,27 @@ REFUSED = {
     ),
     "an end without a schedule": (
         ["vae-64", "optimizer.decay_steps=10"],
-        "optimizer.decay_steps 10: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine",
+        "optimizer.decay_steps 10: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine, or "
+        "optimizer.decay_steps=null",
         ["optimizer.schedule=linear"],
+    ),
+    "a preset's schedule taken away": (
+        ["vae-64-sharp", "optimizer.schedule=constant"],
+        "optimizer.decay_steps 24500: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine, "
+        "or optimizer.decay_steps=null",
+        ["optimizer.decay_steps=null"],
+    ),
+    "momentum beside Adam's own": (
+        ["dcgan-64", "optimizer.momentum=0.9"],
+        "optimizer.momentum 0.9: not with optimizer.kind 'adam', which has optimizer.beta1; use optimizer.momentum=0, "
+        "or optimizer.kind=sgd or rmsprop",
+        ["optimizer.kind=sgd"],
+    ),
+    "a discriminator's rate without a discriminator": (
+        ["vae-64", "optimizer.discriminator_learning_rate=1e-4"],
+        "optimizer.discriminator_learning_rate 0.0001: model.family 'vae' has no discriminator; use "
+        "optimizer.learning_rate, and optimizer.discriminator_learning_rate=null",
+        ["optimizer.discriminator_learning_rate=null"],
     ),
     "a batch of no whole microbatches": (
         ["vae-64", "train.batch_size=100"],
