@@ -39,6 +39,15 @@ class OptimizerSettings(Settings):
         if self.schedule == "constant" and self.decay_steps is not None:
             raise ValueError(
                 f"optimizer.decay_steps {self.decay_steps}: not with optimizer.schedule 'constant'; "
-                "use optimizer.schedule=linear or cosine"
+                "use optimizer.schedule=linear or cosine, or optimizer.decay_steps=null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def momentum_fits_kind(self) -> "OptimizerSettings":
+        if self.momentum and self.kind == "adam":
+            raise ValueError(
+                f"optimizer.momentum {self.momentum}: not with optimizer.kind 'adam', whose momentum is "
+                f"optimizer.beta1; use optimizer.beta1={self.momentum} optimizer.momentum=0, or optimizer.kind=sgd"
             )
         return self

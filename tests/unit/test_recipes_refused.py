@@ -39,8 +39,8 @@ REFUSED = {
     "WGAN-GP's penalty with BCE": (
         ["gan-balanced64", "objective.gradient_penalty=10"],
         "objective.gradient_penalty 10.0: belongs to objective.loss 'wgan_gp', not to objective.loss 'bce'; use "
-        "objective.loss=wgan_gp, or objective.r1 in its place",
-        ["objective.loss=wgan_gp", "objective.balance_margin=0"],
+        "objective.loss=wgan_gp, or objective.gradient_penalty=null and, if need be, objective.r1",
+        ["objective.gradient_penalty=null", "objective.r1=10"],
     ),
     "smoothed labels with hinge": (
         ["sngan-64", "objective.real_label=0.9"],
@@ -69,13 +69,13 @@ REFUSED = {
     "hinge in one stage": (
         ["dcgan-one-stage-64", "objective.loss=hinge"],
         "objective.updates 'one_stage': objective.loss 'hinge' gives D no gradient for some fakes, from which G's "
-        "could be made; use objective.loss=bce",
-        ["objective.loss=bce"],
+        "could be made; use objective.loss=bce, or objective.updates=alternating",
+        ["objective.updates=alternating"],
     ),
     "least squares in one stage": (
         ["dcgan-one-stage-64", "objective.loss=least_squares"],
         "objective.updates 'one_stage': objective.loss 'least_squares' gives D no gradient for some fakes, from which "
-        "G's could be made; use objective.loss=bce",
+        "G's could be made; use objective.loss=bce, or objective.updates=alternating",
         ["objective.loss=bce"],
     ),
     "k D steps in one stage": (
@@ -104,13 +104,19 @@ REFUSED = {
     ),
     "sigma of another likelihood": (
         ["vae-64", "objective.sigma=0.5"],
-        "objective.sigma 0.5: not with objective.likelihood 'sigma'; use objective.likelihood=gaussian, or leave "
-        "objective.sigma out",
+        "objective.sigma 0.5: not with objective.likelihood 'sigma'; use objective.likelihood=gaussian, or "
+        "objective.sigma=null",
         ["objective.likelihood=gaussian"],
+    ),
+    "sigma of the preset's likelihood": (
+        ["vae-celeba64", "objective.likelihood=bernoulli"],
+        "objective.sigma 0.7071: not with objective.likelihood 'bernoulli'; use objective.likelihood=gaussian, or "
+        "objective.sigma=null",
+        ["objective.sigma=null"],
     ),
     "a GAN's objective for another model": (
         ["vaegan-64", "objective.kind=gan"],
-        "objective.kind 'gan': model.family 'vaegan' needs 'vaegan'",
+        "objective.kind 'gan': model.family 'vaegan' needs 'vaegan'; use objective.kind=vaegan",
         ["objective.kind=vaegan"],
     ),
     "a schedule without its end": (
@@ -121,8 +127,27 @@ REFUSED = {
     ),
     "an end without a schedule": (
         ["vae-64", "optimizer.decay_steps=10"],
-        "optimizer.decay_steps 10: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine",
+        "optimizer.decay_steps 10: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine, or "
+        "optimizer.decay_steps=null",
         ["optimizer.schedule=linear"],
+    ),
+    "the preset's end without a schedule": (
+        ["vae-64-sharp", "optimizer.schedule=constant"],
+        "optimizer.decay_steps 24500: not with optimizer.schedule 'constant'; use optimizer.schedule=linear or cosine, "
+        "or optimizer.decay_steps=null",
+        ["optimizer.decay_steps=null"],
+    ),
+    "momentum of Adam": (
+        ["dcgan-64", "optimizer.momentum=0.9"],
+        "optimizer.momentum 0.9: not with optimizer.kind 'adam', whose momentum is optimizer.beta1; use "
+        "optimizer.beta1=0.9 optimizer.momentum=0, or optimizer.kind=sgd",
+        ["optimizer.kind=sgd"],
+    ),
+    "a rate for a discriminator that is not there": (
+        ["vae-64", "optimizer.discriminator_learning_rate=1e-4"],
+        "optimizer.discriminator_learning_rate 0.0001: model.family 'vae' has no discriminator; use "
+        "optimizer.learning_rate, and optimizer.discriminator_learning_rate=null",
+        ["optimizer.learning_rate=1e-4", "optimizer.discriminator_learning_rate=null"],
     ),
     "a batch of no whole microbatches": (
         ["vae-64", "train.batch_size=100"],
