@@ -126,7 +126,7 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         del location[1:2]  # the model's family or the objective's kind, which is not part of the key
     key, known = ".".join(location), known_keys(RunConfig, tree)
     if first["type"] in ("extra_forbidden", "invalid_key"):
-        return f"key '{key}': unknown{nearest(key, [k for k in known if k != key])}"  # 'a.b: 1' is not a: {b: 1}
+        return why_unknown(key, known, tree)
     if first["type"] in ("model_type", "model_attributes_type"):
         example = next(k for k in known if k.startswith(f"{key}."))
         return f"{key} {first['input']!r}: must hold settings, such as {example}"
@@ -139,8 +139,37 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"{key} {first['input']!r}: must be {fields_of(key)[0].description}"  # a pattern is not for people
     if first["type"] == "list_type":
         return f"{key} {first['input']!r}: must be a list, in brackets with commas between"
+    if first["type"] == "string_type" and location[-1].isdigit():  # what stands in a list has no description
+        of = ".".join(location[:-1])
+        return f"{key} {first['input']!r}: must be text; {of} is {fields_of(of)[0].description}"
     message = first["msg"].replace("Input should be", "must be")
     return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def why_unknown(key: str, known: list[str], tree: dict[str, Any]) -> str:
+    """One line about a key that is none here: how it is written, or whose it is, or what it may have meant."""
+    section, _, last = key.rpartition(".")
+    if key in known:
+        return f"key '{key}': unknown with dots in a file; write {section}: {{{last}: ...}}"
+    group = RunConfig.model_fields.get(section)
+    if group is not None and group.discriminator and fields_of(key):
+        chooser = str(group.discriminator)
+        choice = tree[section][chooser]
+        return (
+            f"key '{key}': {section}.{chooser} '{choice}' has none; leave it out, or begin with a preset of "
+            f"{section}.{chooser} '{choice}', such as {preset_with(section, chooser, choice)}"
+        )
+    leaves = [k for k in known if not any(other.startswith(f"{k}.") for other in known)]
+    siblings = [k.rpartition(".")[2] for k in leaves if section and k.rpartition(".")[0] == section]
+    if close := difflib.get_close_matches(last, siblings, n=1, cutoff=0.6):
+        return f"key '{key}': unknown, did you mean '{section}.{close[0]}'?"
+    elsewhere = nearest(last if siblings else key, known if not section else leaves)
+    return f"key '{key}': unknown" + (elsewhere or (f"; {section} has {', '.join(siblings)}" if siblings else ""))
+
+
+def preset_with(section: str, chooser: str, choice: str) -> str:
+    """The first preset that has this choice: there is one of each family and of each kind of objective."""
+    return next(name for name in preset_names() if load_tree(name)[0][section][chooser] == choice)
 
 
 def known_keys(model: type[BaseModel], tree: Any = None, prefix: str = "") -> list[str]:

@@ -76,7 +76,7 @@ class GANObjectiveSettings(DiscriminationSettings):
         if self.gradient_penalty is not None and self.loss != "wgan_gp":
             raise ValueError(
                 f"objective.gradient_penalty {self.gradient_penalty}: belongs to objective.loss 'wgan_gp', not to "
-                f"{loss}; use objective.loss=wgan_gp, or objective.r1 in its place"
+                f"{loss}; use objective.loss=wgan_gp, or objective.gradient_penalty=null and, if need be, objective.r1"
             )
         if self.real_label < 1 and self.loss in ("hinge", "wgan_gp"):
             raise ValueError(
@@ -104,7 +104,7 @@ class GANObjectiveSettings(DiscriminationSettings):
         if self.loss in ("hinge", "least_squares"):
             raise ValueError(
                 f"{start} objective.loss '{self.loss}' gives D no gradient for some fakes, from which G's could be "
-                "made; use objective.loss=bce"
+                "made; use objective.loss=bce, or objective.updates=alternating"
             )
         for name, none in (("discriminator_steps", 1), ("balance_margin", 0)):
             if getattr(self, name) != none:

@@ -31,18 +31,9 @@ class RunConfig(Settings):
         family, kind = self.model.family, self.objective.kind
         if kind not in self.model.objectives:
             wanted = " or ".join(f"'{name}'" for name in self.model.objectives)
-            raise ValueError(f"objective.kind '{kind}': model.family '{family}' needs {wanted}")
+            proposed = f"objective.kind={self.model.objectives[0]}"
+            raise ValueError(f"objective.kind '{kind}': model.family '{family}' needs {wanted}; use {proposed}")
         self.model.check(self.data.size)
-        return self
-
-    @model_validator(mode="after")
-    def rates_fit_model(self) -> "RunConfig":
-        rate = self.optimizer.discriminator_learning_rate
-        if rate is not None and not isinstance(self.model, AdversarialSettings):
-            raise ValueError(
-                f"optimizer.discriminator_learning_rate {rate:g}: model.family '{self.model.family}' has no "
-                "discriminator; use optimizer.learning_rate, and optimizer.discriminator_learning_rate=null"
-            )
         return self
 
     @model_validator(mode="after")
@@ -63,6 +54,16 @@ class RunConfig(Settings):
                     f"{what}: needs every image's own gradient, but model.discriminator_norm 'batch' mixes those of "
                     "a microbatch; use model.discriminator_norm=none, or spectral"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def rates_fit_model(self) -> "RunConfig":
+        rate = self.optimizer.discriminator_learning_rate
+        if rate is not None and not isinstance(self.model, AdversarialSettings):
+            raise ValueError(
+                f"optimizer.discriminator_learning_rate {rate}: model.family '{self.model.family}' has no "
+                "discriminator; use optimizer.learning_rate, and optimizer.discriminator_learning_rate=null"
+            )
         return self
 
     @model_validator(mode="after")

@@ -60,7 +60,22 @@ FAULTS = [
     ("smok", [], "preset 'smok': unknown, did you mean 'smoke'?"),
     ("smoke", ["train.stps=3"], "key 'train.stps': unknown, did you mean 'train.steps'?"),
     ("smoke", ["learning_rate=1"], "key 'learning_rate': unknown, did you mean 'optimizer.learning_rate'?"),
-    ("smoke", ["model.width=3"], "key 'model.width': unknown"),
+    (
+        "smoke",
+        ["model.width=3"],
+        "key 'model.width': model.family 'dcgan' has none; leave it out, or begin with a preset of model.family "
+        "'dcgan', such as dcgan-64",
+    ),
+    ("vaegan-64", ["objective.loss=hinge"], "key 'objective.loss': objective.kind 'vaegan' has none; leave it out"),
+    (
+        "smoke",
+        ["model.family=vae"],
+        "key 'model.generator_width': model.family 'vae' has none; leave it out, or begin with a preset of "
+        "model.family 'vae', such as vae-64",
+    ),
+    ("smoke", ["optimizer.lr=1e-3"], "key 'optimizer.lr': unknown; optimizer has kind, learning_rate, "),
+    ("smoke", ["data.augment.mirror=true"], "key 'data.augment.mirror': unknown; data.augment has horizontal_flip, "),
+    ("smoke", ["objectiv.los=bce"], "key 'objectiv': unknown, did you mean 'objective'?"),
     ("smoke", ["train.steps=0"], "train.steps 0: must be greater than or equal to 1"),
     ("smoke", ["train.steps=many"], "train.steps 'many': must be a valid integer"),
     ("smoke", ["train.precision=fp16"], "train.precision 'fp16': must be 'auto', 'fp32' or 'bf16'"),
@@ -84,7 +99,8 @@ FAULTS = [
     ("smoke", ["objective.diffaugment.0=color"], "objective.diffaugment {'0': 'color'}: must be a list, in brackets"),
     ("smoke", ["objective.diffaugment=[color"], "objective.diffaugment '[color': must be a list, in brackets"),
     ("vae-64", ["model.layers=fc512"], "model.layers 'fc512': must be a list, in brackets with commas between"),
-    ("vae-64", ["model.layers=[fc512, 3]"], "model.layers.1 3: must be a valid string"),
+    ("vae-64", ["model.layers=[fc512, 3]"], "model.layers.1 3: must be text; model.layers is the encoder's"),
+    ("gan-balanced64", ["model.generator_layers=[512]"], "model.generator_layers.0 512: must be text; model.generator"),
     ("vae-64", ["model.layers="], "model.layers None: must be a list, in brackets with commas between"),
     ("smoke", ["train"], "override 'train': must be key=value"),
     ("smoke", ["model=3"], "model 3: must hold settings, such as model.latent"),
@@ -132,7 +148,7 @@ def test_a_fault_is_one_line_that_names_it(reference, overrides, message):
         ("base: smoke\nseed: &a 1\ndata: &a {}", "not valid YAML .*duplicate anchor"),
         ("[" * 5000, "not valid YAML .RecursionError"),
         ("base: smoke\n3: 4", "key '3': unknown"),
-        ("base: smoke\nmodel.latent: 4", "key 'model.latent': unknown(?!.*did you mean 'model.latent')"),
+        ("base: smoke\nmodel.latent: 4", "key 'model.latent': unknown with dots in a file; write model: {latent: ...}"),
     ],
 )
 def test_a_bad_file_is_refused(text, message, tmp_path):

@@ -39,8 +39,8 @@ REFUSED = {
     "WGAN-GP's penalty with BCE": (
         ["gan-balanced64", "objective.gradient_penalty=10"],
         "objective.gradient_penalty 10.0: belongs to objective.loss 'wgan_gp', not to objective.loss 'bce'; use "
-        "objective.loss=wgan_gp, or objective.r1 in its place",
-        ["objective.loss=wgan_gp", "objective.balance_margin=0"],
+        "objective.loss=wgan_gp, or objective.gradient_penalty=null and, if need be, objective.r1",
+        ["objective.gradient_penalty=null", "objective.r1=10"],
     ),
     "smoothed labels with hinge": (
         ["sngan-64", "objective.real_label=0.9"],
@@ -75,13 +75,13 @@ REFUSED = {
     "hinge in one stage": (
         ["dcgan-one-stage-64", "objective.loss=hinge"],
         "objective.updates 'one_stage': objective.loss 'hinge' gives D no gradient for some fakes, from which G's "
-        "could be made; use objective.loss=bce",
-        ["objective.loss=bce"],
+        "could be made; use objective.loss=bce, or objective.updates=alternating",
+        ["objective.updates=alternating"],
     ),
     "least squares in one stage": (
         ["dcgan-one-stage-64", "objective.loss=least_squares"],
         "objective.updates 'one_stage': objective.loss 'least_squares' gives D no gradient for some fakes, from which "
-        "G's could be made; use objective.loss=bce",
+        "G's could be made; use objective.loss=bce, or objective.updates=alternating",
         ["objective.loss=bce"],
     ),
     "k D steps in one stage": (
@@ -122,7 +122,7 @@ REFUSED = {
     ),
     "a GAN's objective for another model": (
         ["vaegan-64", "objective.kind=gan"],
-        "objective.kind 'gan': model.family 'vaegan' needs 'vaegan'",
+        "objective.kind 'gan': model.family 'vaegan' needs 'vaegan'; use objective.kind=vaegan",
         ["objective.kind=vaegan"],
     ),
     "a schedule without its end": (
