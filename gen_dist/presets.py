@@ -141,7 +141,7 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"{key} {first['input']!r}: must be a list, in brackets with commas between"
     if first["type"] == "string_type" and location[-1].isdigit():  # what stands in a list has no description
         of = ".".join(location[:-1])
-        return f"{key} {first['input']!r}: must be text; {of} is {fields_of(of)[0].description}"
+        return f"{key} {first['input']!r}: must be text; {of}: {fields_of(of)[0].description}"
     message = first["msg"].replace("Input should be", "must be")
     return f"{key} {first['input']!r}: {message[0].lower()}{message[1:]}"
 
