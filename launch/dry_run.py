@@ -2,7 +2,7 @@
 
 import os
 
-from gen_dist.checkpointing import check_checkpoint, read_facts
+from gen_dist.checkpointing import check_checkpoint, check_weights, read_facts
 from gen_dist.cluster.session import check_address
 from gen_dist.config import RunConfig, result_settings
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
@@ -60,4 +60,4 @@ def check_resume(request: Request, config: RunConfig) -> None:
         expected = {"settings": result_settings(config), "channels": facts["channels"], "data_hash": facts["data_hash"]}
         check_checkpoint(facts, expected, str(folder.path))
     if request.init_from:
-        read_weights(request.init_from)
+        check_weights(read_weights(request.init_from), config, channels_of(config.data), str(request.init_from))

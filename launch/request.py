@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gen_dist.assignment import Files
-from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
+from gen_dist.checkpointing import check_checkpoint, check_weights, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.errors import UserError
@@ -107,6 +107,8 @@ def open_run(request: Request, report: Callable[[str], None]) -> Opened:
         folder.lock()  # first: its writer may be about to write another checkpoint
     resume = read_latest(folder) if folder else None
     init = read_weights(request.init_from) if request.init_from else None
+    if init is not None:
+        check_weights(init, config, pack.shape[2], str(request.init_from))
     if resume is not None:
         config = keep_precision(config, resume)
         check_checkpoint(read_facts(resume), checkpoint_facts(config, pack), str(folder.path if folder else ""))

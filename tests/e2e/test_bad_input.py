@@ -92,7 +92,14 @@ ROWS = {
     ),
     "tree on GPUs": (["train", "smoke", "train.reducer=tree", "train.device=cuda"], "train.reducer 'tree': for CPUs"),
     "unknown reducer": (["train", "smoke", "train.reducer=ring"], "'ring': must be 'auto', 'tree' or 'ddp'"),
-    "weights of another model": (["train", "smoke", "--init-from", "good", "model.latent=8"], "this model needs"),
+    "weights of another model": (
+        ["train", "smoke", "--init-from", "good", "model.latent=8", "model.dropout=0.1"],
+        "--init-from good: weights of another model (model.dropout 0.0 there, 0.1 here; model.latent 16 there, 8 here)",
+    ),
+    "weights of another family": (
+        ["train", "vae-emoji", "--init-from", "good"],
+        "model.family 'dcgan' there, 'vae' here",
+    ),
     "no weights to start from": (["train", "smoke", "--init-from", "empty"], "holds no run"),
     "no bf16": (["train", "smoke", "--no-ray", "train.device=cuda"], "train.device 'cuda': no CUDA GPU on"),
     "prepare nothing": (["prepare", "nowhere", "out", "--size", "64"], "SOURCE 'nowhere': no such"),
