@@ -58,8 +58,8 @@ class GrowingSettings(AdversarialSettings):
         if steps > needed:
             return None
         return (
-            f"train.steps {steps}: the model begins to make images of data.size {size} after {needed} steps; until then they "
-            "are smaller ones, enlarged; train longer, or make model.stage_steps and model.fade_steps smaller"
+            f"train.steps {steps}: the model begins to make images of data.size {size} after {needed} steps; until "
+            "then they are smaller ones, enlarged; train longer, or make model.stage_steps and model.fade_steps smaller"
         )
 
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
