@@ -35,6 +35,8 @@ def describe(request: Request) -> list[str]:
         f"batch: {train.batch_size} images a step = {train.microbatches} microbatches of {train.microbatch_size}; "
         f"{train.steps:,} steps see {train.steps * train.batch_size:,} images"
     )
+    if notice := config.model.notice(config.data.size, train.steps):
+        lines.append(notice)
     wanted = int(os.environ.get("WORLD_SIZE", 1)) if request.no_ray else request.wanted_workers(config)
     if request.address and wanted is None:
         return [*lines, f"plan: as many workers as the Ray cluster at {request.address} has room for"]

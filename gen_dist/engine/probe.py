@@ -37,8 +37,8 @@ def probe_hash(config: RunConfig, channels: int) -> str:
     """SHA-256 over the gradients and the state after one step of the configuration's own model on one microbatch.
 
     From the first weights and from noise; device and precision must be resolved. A model that grows does a second step
-    at its last size. On machines where it is the same, a
-    step from any state may be expected to be so: all kernels that training uses have been at work.
+    at its last size. On machines where the hash is the same, a step from any state may be expected to be so: all
+    kernels that training uses have been at work.
 
     Raises:
         RunError: a gradient or loss was not finite.

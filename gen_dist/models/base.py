@@ -37,6 +37,10 @@ class ModelSettings(Settings):
     def check(self, size: int) -> None:
         """Raises ValueError, in one line with the nearest that works, if there is no such model of `size` pixels."""
 
+    def notice(self, size: int, steps: int) -> str | None:
+        """What a user should know of a run of so many steps, in one line; no reason to refuse it."""
+        return None
+
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         """The modules by name, for images of channels x size x size; called under torch.device("meta")."""
         raise NotImplementedError

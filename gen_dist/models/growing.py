@@ -53,6 +53,15 @@ class GrowingSettings(AdversarialSettings):
         later = len(self.stage_sides(size)) - 2
         return self.stage_steps + later * (self.fade_steps + self.stage_steps)
 
+    def notice(self, size: int, steps: int) -> str | None:
+        needed = self.last_stage_step(size)
+        if steps > needed:
+            return None
+        return (
+            f"train.steps {steps}: the model begins to make images of data.size {size} after {needed} steps; until "
+            "then they are smaller ones, enlarged; train longer, or make model.stage_steps and model.fade_steps smaller"
+        )
+
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
         from gen_dist.models.growing_modules import Discriminator, Generator
 

@@ -208,3 +208,13 @@ def test_forward_changes_no_state_and_norms_that_are_not_in_use_emit_nothing():
     assert torch.equal(*outputs)
     assert all(same_state(old, state_of(module)) for old, module in zip(before, modules.values(), strict=True))
     assert [len(layer.emitted) for layer in norm_layers(generator)] == [2, 2, 0]
+
+
+def test_a_run_that_is_too_short_to_grow_is_told_so_and_trains():
+    model = settings(start_size=4)
+    last = model.last_stage_step(23)
+    assert model.notice(23, last + 1) is None
+    notice = model.notice(23, last)
+    assert notice is not None
+    assert f"train.steps {last}: the model begins to make images of data.size 23 after {last} steps" in notice
+    assert "\n" not in notice
