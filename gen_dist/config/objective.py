@@ -46,6 +46,16 @@ class DiscriminationSettings(Settings):
         [], description="DiffAugment (Zhao et al. 2020): changes of all that D sees; helps most with few images"
     )
 
+    @model_validator(mode="after")
+    def each_change_once(self) -> "DiscriminationSettings":
+        once = list(dict.fromkeys(self.diffaugment))
+        if once != self.diffaugment:
+            written = ",".join(once)
+            raise ValueError(
+                f"objective.diffaugment {self.diffaugment}: names a change twice; use objective.diffaugment=[{written}]"
+            )
+        return self
+
 
 class GANObjectiveSettings(DiscriminationSettings):
     """The game of generator and discriminator (Goodfellow et al. 2014)."""

@@ -143,6 +143,12 @@ REFUSED = {
         "or optimizer.decay_steps=null",
         ["optimizer.decay_steps=null"],
     ),
+    "a change named twice": (
+        ["dcgan-64", "objective.diffaugment=[color,translation,color]"],
+        "objective.diffaugment ['color', 'translation', 'color']: names a change twice; use "
+        "objective.diffaugment=[color,translation]",
+        ["objective.diffaugment=[color,translation]"],
+    ),
     "momentum beside Adam's own": (
         ["dcgan-64", "optimizer.momentum=0.9"],
         "optimizer.momentum 0.9: not with optimizer.kind 'adam', which has optimizer.beta1; use optimizer.momentum=0, "
