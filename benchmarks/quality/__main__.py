@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmarks.peers.install import default_folder
 from benchmarks.quality.cells import PYTHAE, SEEDS, TABLES, Cell, cells
 from benchmarks.quality.data import prepare_data
-from benchmarks.quality.timing import ROOT, time_systems
+from benchmarks.quality.timing import ROOT, Prices, price_systems
 
 RESULTS = ROOT / "benchmarks" / "results" / "quality"
-COSTS = "costs.json"
+PRICES = "prices.json"
 
 
 def main() -> None:
@@ -33,17 +33,13 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="cells, on a core each")
     parser.add_argument("--cell", nargs=3, metavar=("TABLE", "SYSTEM", "SEED"), help="make this one, here")
     given = parser.parse_args()
-    costs = given.results / COSTS
+    prices = given.results / PRICES
     if given.cell:
-        make(Cell(given.cell[0], given.cell[1], int(given.cell[2])), given, json.loads(costs.read_text()))
+        make(Cell(given.cell[0], given.cell[1], int(given.cell[2])), given, json.loads(prices.read_text()))
         return
-    if not costs.exists():
-        time_systems(given.data, given.packs, given.peers, costs)
-    wanted = [
-        c
-        for c in cells(given.table, given.system, tuple(given.seeds))
-        if not (given.results / f"{c.name}.json").exists()
-    ]
+    price_systems(given.data, given.packs, given.peers, prices)
+    chosen = cells(given.table, given.system, tuple(given.seeds))
+    wanted = [cell for cell in chosen if not (given.results / f"{cell.name}.json").exists()]
     for name in {TABLES[cell.table].data for cell in wanted}:
         prepare_data(name, given.data, given.packs)
     with ThreadPoolExecutor(given.at_once) as pool:
@@ -65,11 +61,11 @@ def make_apart(cell: Cell, given: argparse.Namespace) -> str | None:
     return cell.name if done.returncode else None
 
 
-def make(cell: Cell, given: argparse.Namespace, costs: dict[str, dict[str, float]]) -> None:
+def make(cell: Cell, given: argparse.Namespace, prices: Prices) -> None:
     from benchmarks.quality.cell import run_cell, run_pythae_cell
 
     data = prepare_data(TABLES[cell.table].data, given.data, given.packs)
-    price = costs[f"{cell.table}/{cell.system}"]
+    price = prices[f"{cell.table}/{cell.system}"]
     if cell.system == PYTHAE:
         run_pythae_cell(cell, data, price, given.peers, given.results)
     else:

@@ -1,4 +1,8 @@
-"""What each phase of each system costs here: timed side by side, turn by turn, in processes of one thread."""
+"""What each phase of each system costs: timed side by side, turn by turn, in processes of one thread.
+
+Prices stay what they are once they are known, so that cells made on different days had the same time. What is timed
+later is timed beside the `YARDSTICK`, and priced as if the machine were as fast as it was on the first day.
+"""
 
 import json
 import statistics
@@ -17,28 +21,47 @@ from benchmarks.quality.train import Costs, time_phases
 from gen_dist.atomic import write_atomic
 from gen_dist.data.pack import Pack
 
-TURNS, STEPS = 5, 34  # so many steps have every phase at least twice
-PYTHAE_SECONDS = 10.0
+TURNS, TRIAL_SECONDS = 3, 10.0
+YARDSTICK = "faces/dcgan-64"
 ROOT = Path(__file__).parents[2]
 IMAGES = "images.npy"
 
+Prices = dict[str, Costs]  # of "table/system"
 
-def time_systems(archives: Path, folder: Path, peers: Path, path: Path) -> None:
-    """Write `{table/system: {phase: core seconds}}` to `path`: medians over the turns."""
+
+def price_systems(archives: Path, folder: Path, peers: Path, path: Path) -> Prices:
+    """The prices in `path`, after those that are missing have been added."""
+    known: Prices = json.loads(path.read_text()) if path.exists() else {}
+    missing = [f"{name}/{system}" for name, table in TABLES.items() for system in table.systems]
+    missing = [key for key in missing if key not in known]
+    if not missing:
+        return known
+    for key in missing:
+        prepare_data(TABLES[key.partition("/")[0]].data, archives, folder)
+    found = time_systems(list(dict.fromkeys([YARDSTICK, *missing])), folder, peers)
+    scale = total(known[YARDSTICK]) / total(found[YARDSTICK]) if YARDSTICK in known else 1.0
+    added = {key: {phase: scale * seconds for phase, seconds in found[key].items()} for key in missing}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(known | added, indent=1) + "\n").encode())
+    return known | added
+
+
+def total(costs: Costs) -> float:
+    return sum(costs.values())
+
+
+def time_systems(keys: list[str], folder: Path, peers: Path) -> Prices:
+    """Medians over the turns."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for turn in range(TURNS):
-        for name, table in TABLES.items():
-            prepare_data(table.data, archives, folder)
-            for system in table.systems:
-                costs = (
-                    time_pythae(folder / table.data, peers) if system == PYTHAE else time_apart(name, system, folder)
-                )
-                for phase, seconds in costs.items():
-                    found[f"{name}/{system}"][phase].append(seconds)
-                print(f"turn {turn + 1} of {TURNS}: {name}/{system} {costs}", flush=True)
-    medians = {key: {phase: statistics.median(s) for phase, s in one.items()} for key, one in found.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, (json.dumps(medians, indent=1) + "\n").encode())
+        for key in keys:
+            name, _, system = key.partition("/")
+            data = folder / TABLES[name].data
+            costs = time_pythae(data, peers) if system == PYTHAE else time_apart(name, system, folder)
+            for phase, seconds in costs.items():
+                found[key][phase].append(seconds)
+            print(f"turn {turn + 1} of {TURNS}: {key} {costs}", flush=True)
+    return {key: {phase: statistics.median(s) for phase, s in one.items()} for key, one in found.items()}
 
 
 def time_apart(table: str, system: str, folder: Path) -> Costs:
@@ -50,7 +73,7 @@ def time_apart(table: str, system: str, folder: Path) -> Costs:
 
 def time_pythae(data: Path, peers: Path) -> Costs:
     with tempfile.TemporaryDirectory() as out:
-        facts = run_pythae(data, peers, 0, ["--seconds", str(PYTHAE_SECONDS)], Path(out))
+        facts = run_pythae(data, peers, 0, ["--seconds", str(TRIAL_SECONDS)], Path(out))
     return {"step": facts["core_seconds"] / facts["steps"]}
 
 
@@ -70,7 +93,7 @@ def run_pythae(data: Path, peers: Path, seed: int, how_long: list[str], out: Pat
 def main() -> None:
     name, system, folder = sys.argv[1:]
     table = TABLES[name]
-    print(json.dumps(time_phases(table.systems[system], Path(folder) / table.data / "train", STEPS)))
+    print(json.dumps(time_phases(table.systems[system], Path(folder) / table.data / "train", TRIAL_SECONDS)))
 
 
 if __name__ == "__main__":

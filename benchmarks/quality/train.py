@@ -87,13 +87,17 @@ def train(system: System, seed: int, pack: Path, costs: Costs, core_seconds: flo
     return Trained(config, engine, meter.charged(costs), losses)
 
 
-def time_phases(system: System, pack: Path, steps: int) -> Costs:
-    """Core seconds of each phase, from a short trial."""
+def time_phases(system: System, pack: Path, seconds: float) -> Costs:
+    """Core seconds of each phase, from a trial of about so many that has every phase at least twice."""
     torch.set_num_threads(1)
-    meter = Meter()
-    engine = engine_of(configure(system, 0, pack), pack, meter)
-    for _ in range(UNTIMED_STEPS + steps):
+    meter, config = Meter(), configure(system, 0, pack)
+    engine = engine_of(config, pack, meter)
+    least = 2 * max(1, getattr(config.objective, "r1", 0) and config.objective.r1_every)
+    started = 0.0
+    while engine.state.step < UNTIMED_STEPS + least or time.process_time() - started < seconds:
         engine.step()
+        if engine.state.step == UNTIMED_STEPS:
+            started = time.process_time()
     engine.loader.close()
     return meter.medians()
 
