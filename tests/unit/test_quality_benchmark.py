@@ -1,0 +1,59 @@
+"""The quality benchmark: which cells there are, what a cell is charged, what the tables make of the cells' files."""
+
+import json
+
+import pytest
+
+from benchmarks.quality.cells import PYTHAE, TABLES, cells
+from benchmarks.quality.table import describe
+from benchmarks.quality.train import Meter
+from gen_dist.events import Where
+from gen_dist.presets import load_config
+
+
+def test_every_seed_comes_for_all_systems_before_the_next():
+    found = cells()
+    assert len(found) == len(set(found)) == 3 * sum(len(table.systems) for table in TABLES.values())
+    assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
+    assert {cell.system for cell in cells(["faces"], ["dcgan-64"], (4,))} == {"dcgan-64"}
+
+
+def test_every_system_is_a_preset_with_overrides_that_it_accepts():
+    for table in TABLES.values():
+        assert table.ours in table.systems
+        for name, system in table.systems.items():
+            if name != PYTHAE:
+                assert load_config(system.preset, system.overrides).preset == system.preset
+
+
+def test_a_cell_is_charged_for_each_phase_that_was_committed():
+    meter = Meter()
+    for step, phase in ((1, "discriminator"), (1, "generator"), (2, "discriminator"), (3, "discriminator")):
+        for stage in ("data", "compute", "optimise", "commit"):
+            meter(Where(step, phase, stage))
+    assert meter.charged({"discriminator": 2.0, "generator": 0.5}) == 6.5
+    with pytest.raises(KeyError):
+        meter.charged({"generator": 0.5})
+
+
+def write(folder, system, seed, distance, floor=10.0):
+    (folder / "faces").mkdir(exist_ok=True)
+    scores = {"sliced_wasserstein": distance, "sliced_wasserstein_floor": floor}
+    row = {"steps": 5, "images": 160, "scores": scores}
+    (folder / "faces" / f"{system}-{seed}.json").write_text(json.dumps(row))
+
+
+@pytest.mark.parametrize(("ours", "ratio", "outcome"), [(40.0, "0.500", "reached"), (60.0, "0.833", "missed")])
+def test_ours_is_compared_with_the_better_of_the_others_above_the_floor(ours, ratio, outcome, tmp_path):
+    for seed in range(3):
+        write(tmp_path, "sngan-small", seed, ours)
+        write(tmp_path, "gan-balanced64", seed, 90.0)
+        write(tmp_path, "dcgan-64", seed, 70.0)
+    text = describe(tmp_path)
+    assert f"`sngan-small` / `dcgan-64`: **{ratio}**" in text
+    assert f"wanted at most 0.6: {outcome}" in text
+
+
+def test_without_all_systems_there_is_no_verdict(tmp_path):
+    write(tmp_path, "sngan-small", 0, 40.0)
+    assert "Not all systems have been measured." in describe(tmp_path)
