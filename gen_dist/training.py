@@ -20,6 +20,7 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Engine, StepReport
+from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
 from gen_dist.engine.tree_reducer import TreeReducer
@@ -52,7 +53,20 @@ def train(
     torch.set_num_threads(config.train.threads)
     pack = Pack.open(assignment.pack)
     warm_up(*kernels_used(pack, config.data.augment))  # before the loader's threads start, which would all compile
-    engine = build_engine(assignment, pack, watch, group)
+    with explain_out_of_memory(config, pack.shape[2]):
+        return train_on(pack, assignment, send, stop, watch, group)
+
+
+def train_on(
+    pack: Pack,
+    assignment: Assignment,
+    send: Callable[[Event], None],
+    stop: Callable[[], bool],
+    watch: Callable[[Where], None],
+    group: dist.ProcessGroup | None,
+) -> int:
+    """Step until done; arguments and result as of `train`."""
+    config, engine = assignment.config, build_engine(assignment, pack, watch, group)
     reporter = Reporter(engine, config, pack, send if assignment.reports else None)
     try:
         while engine.state.step < config.train.steps:

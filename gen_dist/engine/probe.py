@@ -11,6 +11,7 @@ from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.engine import Engine
+from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.state import State, digest_tensor
 from gen_dist.engine.tree_reducer import TreeReducer
@@ -41,9 +42,20 @@ def probe_hash(config: RunConfig, channels: int) -> str:
     kernels that training uses have been at work.
 
     Raises:
-        RunError: a gradient or loss was not finite.
+        RunError: a gradient or loss was not finite, or there is not enough memory.
     """
     torch.set_num_threads(config.train.threads)
+    with explain_out_of_memory(config, channels):
+        state = probed_state(config, channels)
+    digest = hashlib.sha256(state.hash().encode())
+    for module in state.modules.values():
+        for parameter in module.parameters():
+            digest.update(b"none" if parameter.grad is None else digest_tensor(parameter.grad))
+    return digest.hexdigest()
+
+
+def probed_state(config: RunConfig, channels: int) -> State:
+    """After the probe's steps; the gradients of the last one are still there."""
     device = torch.device(config.train.device)
     objective = build_objective(config)
     size = config.train.microbatch_size
@@ -66,8 +78,4 @@ def probe_hash(config: RunConfig, channels: int) -> str:
             engine.step()
     finally:
         loader.close()
-    digest = hashlib.sha256(state.hash().encode())
-    for module in state.modules.values():
-        for parameter in module.parameters():
-            digest.update(b"none" if parameter.grad is None else digest_tensor(parameter.grad))
-    return digest.hexdigest()
+    return state
