@@ -3,7 +3,7 @@
 from gen_dist.models.adversaries import Discriminator, Generator
 from gen_dist.models.blocks import Chain
 from gen_dist.models.dcgan import DCGANSettings
-from gen_dist.models.layers import Dropout, Reshape
+from gen_dist.models.layers import Dropout
 from gen_dist.models.sides import pyramid
 
 MOST_WIDENING = 8  # the paper's 1024 : 128, the tutorial's 512 : 64
@@ -47,5 +47,5 @@ def discriminator(settings: DCGANSettings, size: int, channels: int) -> Discrimi
         chain.add(Dropout(settings.dropout, f"dropout{level}", settings.dropout_kind))
         levels.append(len(chain.layers))
     chain.convolve_inside(1, sides[-1], bias=not batch_norm)
-    chain.add(Reshape())
+    chain.to_logits()
     return Discriminator(chain.layers, features_after=levels[-2:][0])

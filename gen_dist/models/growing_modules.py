@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gen_dist.draws import SampleDraws
-from gen_dist.models.blocks import activation, convolution
+from gen_dist.models.blocks import SPECTRAL_GAIN, Gain, activation, convolution
 from gen_dist.models.dcgan_layers import channels_at
 from gen_dist.models.growing import GrowingSettings, growth_at
 from gen_dist.models.growth import GrowingModule
@@ -136,6 +136,7 @@ class Discriminator(Growing):
         self.end = Stack(
             *(layer for level in reversed(levels[:start]) for layer in level),
             kind(widths[0], 1, sides[0]),
+            *([Gain(SPECTRAL_GAIN)] if spectral else []),
             Reshape(),
         )
 

@@ -4,7 +4,7 @@ from gen_dist.models.adversaries import Discriminator, Generator
 from gen_dist.models.blocks import Chain
 from gen_dist.models.gan import GANSettings
 from gen_dist.models.layer_list import Convolution, Layer, Linear, Map, doublings
-from gen_dist.models.layers import Dropout, Reshape
+from gen_dist.models.layers import Dropout
 
 
 def generator(settings: GANSettings, size: int, channels: int) -> Generator:
@@ -74,5 +74,5 @@ def discriminator(settings: GANSettings, size: int, channels: int) -> Discrimina
             chain.pool(layer.pool)
         ends[type(layer)].append(len(chain.layers))
     chain.linear(1)
-    chain.add(Reshape())
+    chain.to_logits()
     return Discriminator(chain.layers, features_after=(ends[Convolution] or ends[Linear])[-2:][0])

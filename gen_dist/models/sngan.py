@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SNGANSettings(AdversarialSettings):
-    """Residual blocks, or the paper's plain convolutions."""
+    """A discriminator of residual blocks, or the paper's plain convolutions."""
 
     objectives: ClassVar = ("gan",)
 
@@ -29,8 +29,8 @@ class SNGANSettings(AdversarialSettings):
     discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
     blocks: Literal["residual", "plain"] = Field(
         "residual",
-        description="residual: two convolutions and a shortcut a level, one convolution at the full size; plain: the "
-        "paper's plain network, which costs more than twice as much at the same width",
+        description="residual: D of residual blocks, one convolution at the full size in G and in D; plain: the paper's "
+        "plain networks, which cost almost three times as much at the same width",
     )
 
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:

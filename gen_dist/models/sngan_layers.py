@@ -1,18 +1,18 @@
 """SNGAN's networks (Miyato, Kataoka, Koyama, Yoshida 2018: Spectral Normalization for Generative Adversarial Networks).
 
-The residual ones are those of Gulrajani et al. 2017 made cheap: at the full size there is one convolution in each
-network, and those beside a change of size are fused with it. Features are kept at half the size and below.
+`plain` are those of its first experiments. `residual` ones are made for few images and little time: the discriminator
+has the residual blocks of Gulrajani et al. 2017, but looks at the full size with one convolution of stride 2, fuses its
+other convolutions with the halving beside them, and sees where in the image its last features are, since they are not
+summed over it. The generator has no blocks: with them it was slower to give each z an image of its own.
 """
-
-from itertools import pairwise
 
 from torch import Tensor, nn
 
 from gen_dist.models.adversaries import Discriminator, Generator
-from gen_dist.models.blocks import Chain, Enlarge
+from gen_dist.models.blocks import Chain
 from gen_dist.models.dcgan_layers import channels_at
-from gen_dist.models.layers import Dropout, GhostBatchNorm, Reshape
-from gen_dist.models.resampling import Average, AveragingConv2d, EnlargingConv2d, SpectralAveragingConv2d
+from gen_dist.models.layers import Dropout
+from gen_dist.models.resampling import Average, AveragingConv2d, SpectralAveragingConv2d
 from gen_dist.models.sides import halve, pyramid
 from gen_dist.models.sngan import SNGANSettings
 from gen_dist.models.spectral import SpectralConv2d
@@ -31,63 +31,30 @@ class Residual(nn.Module):
         return self.main(x_NCHW) + self.shortcut(x_NCHW)
 
 
-class SpatialSum(nn.Module):
-    """(N, C, H, W) to (N, C)."""
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return x_NCHW.sum((2, 3))
-
-
 def generator(settings: SNGANSettings, size: int, channels: int) -> Generator:
-    """Linear to the smallest side, blocks that double it; norm, ReLU, transposed convolution to the image, tanh."""
-    if settings.blocks == "plain":
-        return plain_generator(settings, size, channels)
-    sides = pyramid(size)[::-1]
-    widths = [channels_at(settings.generator_width, level) for level in reversed(range(len(sides) - 1))]
-    chain = started(settings, widths[0], sides[0])
-    for (before, after), side in zip(pairwise(widths), sides[1:-1], strict=True):
-        chain.reshape(enlarging_block(before, after, side), after, side)
-    chain.normalise()
-    chain.activate("relu")
-    chain.convolve_back(channels, 4, 2, size)
-    chain.activate("tanh")
-    return Generator(chain.layers)
+    """Linear to the smallest side, transposed conv4 after norm and ReLU at each level, tanh.
 
-
-def plain_generator(settings: SNGANSettings, size: int, channels: int) -> Generator:
-    """Linear to the smallest side, transposed conv4 to the full one, conv3, tanh; norm and ReLU before each."""
+    The last one makes the image; plain networks have a conv3 after it for that, at the full size.
+    """
+    plain = settings.blocks == "plain"
     sides = pyramid(size)[::-1]
-    widths = [channels_at(settings.generator_width, level) for level in reversed(range(len(sides)))]
-    chain = started(settings, widths[0], sides[0])
-    for after, side in zip(widths[1:], sides[1:], strict=True):
+    feature_sides = sides if plain else sides[:-1]
+    widths = [channels_at(settings.generator_width, level) for level in reversed(range(len(feature_sides)))]
+    chain = Chain(settings.latent)
+    chain.linear(widths[0] * sides[0] ** 2, bias=False)
+    chain.unflatten(widths[0], sides[0])
+    for after, side in zip(widths[1:], feature_sides[1:], strict=True):
         chain.normalise()
         chain.activate("relu")
         chain.convolve_back(after, 4, 2, side, bias=False)
     chain.normalise()
     chain.activate("relu")
-    chain.convolve(channels, 3)
+    if plain:
+        chain.convolve(channels, 3)
+    else:
+        chain.convolve_back(channels, 4, 2, size)
     chain.activate("tanh")
     return Generator(chain.layers)
-
-
-def started(settings: SNGANSettings, width: int, side: int) -> Chain:
-    chain = Chain(settings.latent)
-    chain.linear(width * side**2)
-    chain.unflatten(width, side)
-    return chain
-
-
-def enlarging_block(before: int, after: int, side: int) -> Residual:
-    """To `side` from half. The shortcut convolves before it enlarges: the same, at a quarter of the cost."""
-    main = nn.Sequential(
-        GhostBatchNorm(before),
-        nn.ReLU(),
-        EnlargingConv2d(before, after, side, bias=False),
-        GhostBatchNorm(after),
-        nn.ReLU(),
-        nn.Conv2d(after, after, 3, 1, 1),
-    )
-    return Residual(main, nn.Sequential(nn.Conv2d(before, after, 1, bias=False), Enlarge(side)))
 
 
 def discriminator(settings: SNGANSettings, size: int, channels: int) -> Discriminator:
@@ -106,9 +73,8 @@ def discriminator(settings: SNGANSettings, size: int, channels: int) -> Discrimi
         chain.add(Dropout(settings.dropout, f"dropout{level}", settings.dropout_kind))
         levels.append(len(chain.layers))
     chain.activate("relu")
-    chain.reshape(SpatialSum(), chain.channels, None)
     chain.linear(1)
-    chain.add(Reshape())
+    chain.to_logits()
     return Discriminator(chain.layers, features_after=levels[-2:][0])
 
 
@@ -133,5 +99,5 @@ def plain_discriminator(settings: SNGANSettings, size: int, channels: int) -> Di
     chain.convolve(channels_at(settings.discriminator_width, len(levels)), 3)
     chain.add(nn.LeakyReLU(PLAIN_SLOPE))
     chain.linear(1)
-    chain.add(Reshape())
+    chain.to_logits()
     return Discriminator(chain.layers, features_after=levels[-2:][0])

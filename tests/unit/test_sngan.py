@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gen_dist.models.base import AdversarialSettings
+from gen_dist.models.blocks import SPECTRAL_GAIN, Gain
 from gen_dist.models.dcgan import DCGANSettings
 from gen_dist.models.layers import GhostBatchNorm
 from gen_dist.models.sngan import SNGANSettings
@@ -100,8 +101,21 @@ def multiplications(model: AdversarialSettings, size: int, channels: int) -> lis
     return counts
 
 
-def test_residual_blocks_at_half_the_width_cost_half_of_dcgan():
-    """Which has 64 channels at half the size, as `sngan` has 32."""
+def test_half_the_width_of_dcgan_costs_less_than_half_of_it():
+    """Both have their first width at half the size."""
     ours = multiplications(SNGANSettings(family="sngan", generator_width=32, discriminator_width=32), 64, 3)
     theirs = multiplications(DCGANSettings(family="dcgan"), 64, 3)
-    assert all(0.5 < own / other < 0.6 for own, other in zip(ours, theirs, strict=True))
+    assert 4 * ours[0] + 8 * ours[1] < 0.5 * (4 * theirs[0] + 8 * theirs[1])  # forward and backward passes of a step
+
+
+def test_logits_after_spectral_layers_are_scaled_up():
+    model = settings()
+    discriminator, x = built(model, 16, 3)["discriminator"], normal(4, 3, 16, 16)
+    logits = discriminator(x, draws_of(4))
+    last = [layer for layer in discriminator.modules() if isinstance(layer, SpectralLayer)][-1]
+    last.weight.data *= 100  # without effect
+    torch.testing.assert_close(discriminator(x, draws_of(4)), logits)
+    gains = [layer for layer in discriminator.modules() if isinstance(layer, Gain)]
+    assert [gain.factor for gain in gains] == [SPECTRAL_GAIN]
+    gains[0].factor = 1.0
+    torch.testing.assert_close(discriminator(x, draws_of(4)) * SPECTRAL_GAIN, logits)
