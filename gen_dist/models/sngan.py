@@ -29,8 +29,8 @@ class SNGANSettings(AdversarialSettings):
     discriminator_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first layer")
     blocks: Literal["residual", "plain"] = Field(
         "residual",
-        description="residual: D of residual blocks, one convolution at the full size in G and in D; plain: the paper's "
-        "plain networks, which cost almost three times as much at the same width",
+        description="residual: D of residual blocks, one convolution at the full size in G and in D; plain: the "
+        "paper's plain networks, which cost more at the same width",
     )
 
     def networks(self, size: int, channels: int) -> dict[str, nn.Module]:
