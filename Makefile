@@ -59,14 +59,14 @@ bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a D
 bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
 	@$(BIN)/python -m benchmarks.reduce
 
-bench-quality: install ## recipes at equal compute time, cell by cell (DATA=folder of the archives); 3 hours, can be stopped
+bench-quality: install ## recipes at equal compute time, cell by cell (DATA=folder of the archives); takes hours, can be stopped
 	@$(BIN)/python -m benchmarks.peers.install --only pythae
 	@$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
 
-presets: install ## train every preset as it is for 30 steps, and go on where an earlier try stopped; 2 hours on 2 cores
+presets: install ## train every preset as it is for 30 steps, and go on where an earlier try stopped; takes hours
 	@$(BIN)/python -m benchmarks.presets
 
 fuzz: install ## 200,000 damaged JPEGs and PNGs through the decoders, with bounds checks; 30 minutes

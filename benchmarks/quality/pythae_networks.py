@@ -6,7 +6,7 @@ Imported by both environments: Pythae's, which trains them, and ours, which scor
 import torch
 from torch import Tensor, nn
 
-LATENT, WIDTH, SIDE = 128, 32, 7
+LATENT, WIDTH, SIDE = 128, 48, 7
 
 
 class Encoder(nn.Module):

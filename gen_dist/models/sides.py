@@ -1,6 +1,6 @@
 """How image sides shrink from level to level. Pure."""
 
-SMALLEST, TOO_LARGE = 4, 7  # what halving ends in: 4 to 7 pixels
+SMALLEST, LARGEST = 4, 7  # what halving ends in: 4 to 7 pixels
 
 
 def halve(side: int) -> int:
@@ -11,6 +11,6 @@ def halve(side: int) -> int:
 def pyramid(size: int) -> list[int]:
     """Sides from `size` (at least 4) down to 4, 5, 6 or 7, each half the one before: [64, 32, 16, 8, 4]."""
     sides = [size]
-    while sides[-1] > TOO_LARGE:
+    while sides[-1] > LARGEST:
         sides.append(halve(sides[-1]))
     return sides

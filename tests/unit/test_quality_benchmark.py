@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from benchmarks.quality import pythae_networks
 from benchmarks.quality.cells import PYTHAE, TABLES, cells
 from benchmarks.quality.table import describe
 from benchmarks.quality.train import Meter
 from gen_dist.events import Where
+from gen_dist.models.build import count_parameters
 from gen_dist.presets import load_config
 
 
@@ -57,3 +59,10 @@ def test_ours_is_compared_with_the_better_of_the_others_above_the_floor(ours, ra
 def test_without_all_systems_there_is_no_verdict(tmp_path):
     write(tmp_path, "sngan-small", 0, 40.0)
     assert "Not all systems have been measured." in describe(tmp_path)
+
+
+def test_pythae_trains_the_networks_that_ours_has():
+    system = TABLES["fashion-vae"].systems["vae-64-sharp"]
+    ours = count_parameters(load_config(system.preset, system.overrides), channels=1)
+    theirs = {"encoder": pythae_networks.Encoder(), "decoder": pythae_networks.Decoder()}
+    assert {name: sum(p.numel() for p in network.parameters()) for name, network in theirs.items()} == ours
