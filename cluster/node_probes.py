@@ -16,7 +16,7 @@ from gen_dist.cluster.node_facts import NodeFacts, node_facts
 from gen_dist.cluster.placement import Node
 
 T = TypeVar("T")
-START_SECONDS = 90.0  # for all probes together to start and to import torch
+START_SECONDS = 60.0  # for all probes together to start and to import torch
 ANSWER_SECONDS = 10.0
 CLOCK_QUESTIONS = 9
 

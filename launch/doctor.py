@@ -76,6 +76,8 @@ def wanted_pack(text: str) -> "Wanted":
         path = bundled_pack(name.removeprefix(BUNDLED))
     else:
         path = Path(os.path.expanduser(name)).absolute()
+        if not is_pack(path) and not path.exists() and name == text:
+            raise UserError(f"--data {text}: no such pack; give the folder of one, bundled:NAME or a preset")
         if not is_pack(path):
             raise UserError(
                 f"--data {text}: no pack at '{name}'; make one with 'gen-dist prepare {name} PACK --size S'"

@@ -31,7 +31,7 @@ class Finding:
 
 def judge(examination: Examination) -> list[Finding]:
     """All findings, those that break a run first."""
-    found = [*_here(examination), *_data(examination), *_links(examination), *_together(examination)]
+    found = [*_disk("this machine", "run folder", examination.here.runs)]
     for place, one in enumerate(examination.nodes):
         label = examination.label(place)
         if isinstance(one.facts, str):
@@ -46,11 +46,8 @@ def judge(examination: Examination) -> list[Finding]:
             way = "ahead of" if one.clock.ahead > 0 else "behind"
             what = f"its clock is {abs(one.clock.ahead):.1f} s {way} this machine's"
             found.append(Finding(False, label, what, "times in logs will not fit together: let NTP set the clocks"))
+    found += [*_data(examination), *_links(examination), *_together(examination)]
     return sorted(found, key=lambda finding: not finding.breaks)
-
-
-def _here(examination: Examination) -> Iterator[Finding]:
-    yield from _disk("this machine", "run folder", examination.here.runs)
 
 
 def _software(examination: Examination, label: str, facts: NodeFacts) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gen_dist.cluster.examination import Examination, Examined
 from gen_dist.cluster.interfaces import Interface
@@ -10,6 +11,9 @@ from gen_dist.cluster.links import Link
 from gen_dist.cluster.node_facts import Disk, NodeFacts
 from gen_dist.launch.doctor_findings import Finding, megabytes, milliseconds, rate
 from gen_dist.launch.one_line import one_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Rows = list[tuple[str, str]]
 COLUMN_WIDTH = 24  # that a node needs on a terminal
@@ -137,19 +141,28 @@ def _tables(examination: Examination, nodes: Sequence[tuple[str, Rows]]) -> None
         for name in names:
             table.add_row(Text(name, style="cyan"), *(Text(dict(rows).get(name, "")) for _, rows in shown))
         console.print(table)
-    if not examination.links:
-        return
-    labels = [one_line(label) for label, _ in nodes]
-    if len(nodes) <= WIDEST_MATRIX:
-        table = Table("from ↓ to →", *map(Text, labels), box=box.SIMPLE_HEAD, pad_edge=False)
-        for a, label in enumerate(labels):
-            cells = ["" if a == b else link_text(examination.links.get((a, b))) for b in range(len(labels))]
-            table.add_row(Text(label, style="cyan"), *map(Text, cells))
-    else:
+    if examination.links:
+        console.print(_link_table(examination, [one_line(label) for label, _ in nodes]))
+
+
+def _link_table(examination: Examination, labels: Sequence[str]) -> "Table":
+    """A matrix of few nodes, a list of many."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    if len(labels) > WIDEST_MATRIX:
         table = Table("from", "to", "link", box=box.SIMPLE_HEAD, pad_edge=False)
         for (a, b), link in examination.links.items():
             table.add_row(Text(labels[a]), Text(labels[b]), Text(link_text(link)))
-    console.print(table)
+        return table
+    table = Table("from ↓ to →", box=box.SIMPLE_HEAD, pad_edge=False)
+    for label in labels:
+        table.add_column(Text(label), overflow="fold")
+    for a, label in enumerate(labels):
+        cells = ["" if a == b else link_text(examination.links.get((a, b))) for b in range(len(labels))]
+        table.add_row(Text(label, style="cyan"), *map(Text, cells))
+    return table
 
 
 def as_json(examination: Examination, findings: Sequence[Finding]) -> str:
