@@ -106,4 +106,4 @@ def _answer(reference: "ray.ObjectRef[T]", seconds: float) -> T | str:
         cause: Any = error.cause
         return f"{type(cause).__name__}: {first_line(str(cause))}"
     except RayError as error:
-        return describe_death(error)
+        return "the machine was lost meanwhile" if "its node has died" in str(error) else describe_death(error)

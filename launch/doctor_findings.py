@@ -35,7 +35,7 @@ def judge(examination: Examination) -> list[Finding]:
     for place, one in enumerate(examination.nodes):
         label = examination.label(place)
         if isinstance(one.facts, str):
-            fix = "see that the same gen-dist is installed there, in the environment from which Ray was started"
+            fix = "see that it is connected and has the same gen-dist, in the environment from which Ray was started"
             found.append(Finding(True, label, f"cannot be asked: {one.facts}", fix))
             continue
         found += _software(examination, label, one.facts)

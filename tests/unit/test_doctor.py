@@ -59,7 +59,7 @@ def test_nothing_is_found_where_nothing_is_wrong():
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (examination("no answer within 60 s"), "laptop-2: cannot be asked: no answer within 60 s; see that the same"),
+        (examination("no answer within 60 s"), "laptop-2: cannot be asked: no answer within 60 s; see that it is con"),
         (examination(software(torch="2.12.1")), "laptop-2: torch 2.12.1, here 2.13.0.cpu; install the same versions"),
         (examination(software(python="3.12.7", source="f" * 64)), "laptop-2: python 3.12.7, here 3.11.7; other source"),
         (examination({"broken": ["numba: ImportError: x"]}), "laptop-2: cannot import numba: ImportError: x; install"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from gen_dist.cluster import link_ends
-from gen_dist.cluster.link_ends import NONCE_BYTES, Link, LinkError, open_listener, receive, send
+from gen_dist.cluster.link_ends import NONCE_BYTES, Link, LinkError, open_listener, receive, send, slope
 from gen_dist.cluster.links import LinkProbe
 from tests.command import environment
 
@@ -69,6 +69,24 @@ def test_loopback():
         assert not thread.is_alive()
     assert link.bytes_per_second > 10e6
     assert 0 < link.latency_seconds < 0.1
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        lambda i: i,
+        lambda i: 30 if 20 < i < 30 else i,  # a pause, after which all comes at once
+        lambda i: 15 if i < 15 else i,
+        lambda i: 100 if i > 85 else i,
+    ],
+)
+def test_pauses_do_not_change_a_rate(when):
+    samples = [(0.01 * when(i), 1000 * i) for i in range(101)]
+    assert slope(samples) == pytest.approx(100_000, rel=0.02)
+
+
+def test_the_rate_of_few_samples():
+    assert slope([(1.0, 0), (1.5, 100), (2.0, 200)]) == 200
 
 
 def test_strangers_are_hung_up_on_and_do_not_hinder():
@@ -134,9 +152,15 @@ def test_a_probe_listens_for_one_sender_at_a_time():
 @pytest.mark.netns
 @pytest.mark.parametrize("megabits", [100, 1000])
 def test_the_rate_of_a_link_is_found(hosts, megabits):
-    with hosts(2, megabits=megabits) as (one, other), pair(one, other) as command:
-        rate, latency = run(one, command)
-    assert rate * 8e-6 == pytest.approx(megabits, rel=0.15)
+    rates = []
+    with hosts(2, megabits=megabits) as (one, other):
+        while (
+            len(rates) < 5 and max(rates, default=0) < 0.85 * megabits
+        ):  # what else runs here takes CPUs from both ends
+            with pair(one, other) as command:
+                rate, latency = run(one, command)
+                rates.append(rate * 8e-6)
+    assert max(rates) == pytest.approx(megabits, rel=0.15), rates
     assert latency < 0.05
 
 
