@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
-from gen_dist.cluster import link_ends
+from gen_dist.cluster import link_ends, links
 from gen_dist.cluster.link_ends import NONCE_BYTES, Link, LinkError, open_listener, receive, send, slope
 from gen_dist.cluster.links import LinkProbe
 from tests.command import environment
@@ -147,6 +148,45 @@ def test_a_probe_listens_for_one_sender_at_a_time():
     deadline = time.monotonic() + 5
     while "refused" not in str(probe.measure_link(address, first, NONCE, 0.05)):  # it stops within a moment
         assert time.monotonic() < deadline
+
+
+class FakeProbe:
+    """Answers as an actor does, but at once, and notes what it was asked; `wrong`: what it cannot do."""
+
+    def __init__(self, name, wrong=""):
+        self.name, self.wrong, self.asked = name, wrong, []
+
+    def __getattr__(self, method):
+        def remote(*arguments):
+            self.asked.append(method)
+            return self, method
+
+        return SimpleNamespace(remote=remote)
+
+
+def answer(reference, seconds):
+    probe, method = reference
+    if probe.wrong == "silent":
+        raise links._Silent(f"{probe.name} is silent")
+    if method == "open_link":
+        return "cannot listen" if probe.wrong == "deaf" else (probe.name, 1)
+    return "refused" if probe.wrong == "walled in" else Link(seconds, 0.1)
+
+
+def test_every_ordered_pair_is_measured_and_a_silent_probe_is_asked_once(monkeypatch):
+    monkeypatch.setattr(links, "_answer", answer)
+    probes = [FakeProbe("a"), FakeProbe("b", "deaf"), FakeProbe("c", "silent"), FakeProbe("d", "walled in")]
+    found = links.measure_links(probes, seconds=0.1)
+    assert sorted(found) == [(a, b) for a in range(4) for b in range(4) if a != b]
+    assert {pair: link for pair, link in found.items() if 2 in pair} == dict.fromkeys(
+        [(0, 2), (1, 2), (2, 0), (2, 1), (2, 3), (3, 2)], "c is silent"
+    )
+    assert len(probes[2].asked) == 1
+    assert found[0, 1] == found[3, 1] == "cannot listen"
+    assert found[3, 0] == "refused"
+    assert isinstance(found[0, 3], Link)
+    assert isinstance(found[1, 3], Link)
+    assert probes[0].asked.count("close_link") == 1  # where the one who was walled in did not come
 
 
 @pytest.mark.netns
