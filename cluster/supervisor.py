@@ -4,6 +4,7 @@ The only writer of a run's record is the process that runs this. Decisions are i
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.network import serve_store
-from gen_dist.cluster.placement import Plan
+from gen_dist.cluster.placement import Node, Plan
 from gen_dist.cluster.policy import Failure, root_cause, seconds_to_wait_for_more
+from gen_dist.cluster.shipping import missing, ship
 from gen_dist.cluster.worker import Identity, Rendezvous, TrainWorker
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.reproducibility import Probe, resolve_reproducibility, wants_probe
-from gen_dist.errors import UserError
-from gen_dist.events import Event
+from gen_dist.errors import RunError, UserError
+from gen_dist.events import Event, Message
 from gen_dist.source_hash import source_hash
 
 T = TypeVar("T")
@@ -78,15 +80,35 @@ class Supervisor:
 
     def start_workers(self) -> None:
         self.workers = self.place_workers()
-        asked: list[ray.ObjectRef[Identity]] = [
-            worker.identify.remote(self.job.config.data.path, self.job.pack) for worker in self.workers
-        ]
+        asked: list[ray.ObjectRef[Identity]] = [self.identify(worker) for worker in self.workers]
         timeout = self.job.config.cluster.timeout_seconds
         self.store, port = serve_store(self.address, timeout)  # imports torch, while the workers do
         self.rendezvous = Rendezvous(self.address, port, 0, timeout)
         for rank, reference in enumerate(asked):
             self.identities.append(self.answer(rank, reference))
         check_identities(self.identities, self.job.data_hash)
+        self.provide_data()
+
+    def identify(self, worker: Any) -> "ray.ObjectRef[Identity]":
+        return worker.identify.remote(self.job.config.data.path, self.job.pack, self.job.data_hash)
+
+    def provide_data(self) -> None:
+        """Send the pack to every node that has no copy, once, and let all workers there open it."""
+        nodes, job = self.plan.nodes, self.job
+        held = {node.node_id: who.data_hash for node, who in zip(nodes, self.identities, strict=True)}
+        hosts = label_hosts(list(dict.fromkeys(nodes)))
+        receivers = {}
+        for node in missing(held, job.data_hash):
+            rank = next(rank for rank, other in enumerate(nodes) if other.node_id == node)
+            self.handle(Message(f"data on {hosts[node]}: {self.identities[rank].data_lack}"))
+            receivers[node] = hosts[node], self.workers[rank]
+        if receivers:
+            ship(job.pack, job.data_hash, receivers, lambda line: self.handle(Message(line)))
+        asked = {r: self.identify(self.workers[r]) for r, who in enumerate(self.identities) if who.data_hash is None}
+        for rank, reference in asked.items():
+            self.identities[rank] = who = self.answer(rank, reference)
+            if who.data_hash is None:
+                raise RunError(f"data on {hosts[nodes[rank].node_id]}: {who.data_lack}, and the copy sent is gone")
 
     def place_workers(self) -> list[Any]:
         """An actor for every rank, on its node; they start by themselves."""
@@ -187,8 +209,14 @@ class Supervisor:
         return explain(error, rank, host, self.doing[rank])
 
 
+def label_hosts(nodes: Sequence[Node]) -> dict[str, str]:
+    """Node id to its host's name, with the address where several have that name."""
+    times = Counter(node.host for node in nodes)
+    return {node.node_id: node.host if times[node.host] == 1 else f"{node.host} ({node.address})" for node in nodes}
+
+
 def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
-    """Refuse a group whose members would compute different things.
+    """Refuse a group whose members would compute different things. Who has no data gets them later.
 
     Raises:
         UserError: names the hosts that differ.
@@ -196,6 +224,6 @@ def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
     others = sorted({i.host for i in identities if i.source != source_hash()})
     if others:
         raise UserError(f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere")
-    others = sorted({i.host for i in identities if i.data_hash != data_hash})
+    others = sorted({i.host for i in identities if i.data_hash not in (None, data_hash)})
     if others:
-        raise UserError(f"data on {', '.join(others)}: other content than here; copy the same pack to every node")
+        raise UserError(f"data on {', '.join(others)}: other content than here; install the same version everywhere")

@@ -14,10 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import ray
 
 from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.faults import disturb_probe, inject_faults
+from gen_dist.cluster.receiving import PackReceiver, Request, Standing
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.engine.hardware import Hardware, detect_hardware
@@ -38,7 +40,8 @@ class Identity:
     host: str
     source: str
     hardware: Hardware
-    data_hash: str
+    data_hash: str | None  # None: it has no copy of the pack
+    data_lack: str = ""  # why it has none
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,20 @@ class TrainWorker:
         self.where = "start-up"
         self.events: queue.Queue[Event] = queue.Queue(MOST_WAITING_EVENTS)
         self.stop = threading.Event()
+        self.receiver = PackReceiver()
 
-    def identify(self, data_path: str, pack: Path) -> Identity:
-        """Also opens the data, so that a node without it is named before anything starts."""
-        self.pack = locate_pack(data_path, pack)
-        data_hash = Pack.open(self.pack).content_hash
-        return Identity(socket.gethostname(), source_hash(), detect_hardware(), data_hash)
+    def identify(self, data_path: str, pack: Path, content_hash: str) -> Identity:
+        """Also opens the data, if this node has them."""
+        found = locate_pack(data_path, pack, content_hash)
+        who = Identity(socket.gethostname(), source_hash(), detect_hardware(), None)
+        if isinstance(found, str):
+            return replace(who, data_lack=found)
+        self.pack = found.path
+        return replace(who, data_hash=found.content_hash)
+
+    def receive_pack(self, request: Request, data: np.ndarray | None = None) -> Standing | None:
+        """See `PackReceiver.answer`."""
+        return self.receiver.answer(request, data)
 
     def probe(self, config: RunConfig, rank: int) -> str:
         """What this process makes of the step that all workers' probes do; `config` is resolved."""
