@@ -180,7 +180,6 @@ class Arrival:
         free = shutil.disk_usage(self.folder.parent).free
         if free < needed:
             return Standing(Progress.FULL, self.folder, position, needed, free)
-        self._partial.start()
         return Standing(Progress.WANTED, self.folder, position)
 
     def receive(self, start: int, data: np.ndarray) -> Standing:

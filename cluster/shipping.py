@@ -25,6 +25,7 @@ MOST_PIECES = 3  # in flight; a worker answers with fewer threads than it has
 PIECE_SECONDS = 120.0  # for a node to take a piece: half a megabit a second
 CHECKED_BYTES_PER_SECOND = 5e6  # at the least, while a node reads again what it wrote
 SECONDS_BETWEEN_REPORTS = 5.0
+SECONDS_OF_SILENCE = 15.0
 SECONDS_BETWEEN_QUESTIONS = 1.0
 MOST_NAMES = 4  # of nodes in a line
 
@@ -94,7 +95,7 @@ class Shipment:
     def announce(self, nodes: Collection[str]) -> None:
         """Find out what each node has, and whether all have room."""
         calls = {self.ask(node, self.announcement): node for node in nodes}
-        answers = self.answers(calls, PIECE_SECONDS, refuse=True)
+        answers = self.answers(calls, PIECE_SECONDS, "say what it has", refuse=True)
         self.under_way = {n: s.position for n, s in answers.items() if s.progress is Progress.WANTED}
         self.copies |= {n: str(s.folder) for n, s in answers.items() if s.progress is Progress.WHOLE}
         if full := [self.describe_full(n, s) for n, s in answers.items() if s.progress is Progress.FULL]:
@@ -104,13 +105,13 @@ class Shipment:
             )
         waiting = {n for n, s in answers.items() if s.progress is Progress.ELSEWHERE}
         if not self.under_way and waiting - self.waits:  # else it may be that nodes share one cache folder
-            self.report(f"data: another run is sending the same pack to {self.names(sorted(waiting))}; waiting for it")
+            self.say(f"another run is sending the same pack to {self.names(sorted(waiting))}; waiting for it")
             self.waits |= waiting
         if self.under_way:
-            self.began = self.spoke = time.monotonic()
+            self.began = time.monotonic()
             there = min(self.under_way.values())
             rest = f"the last {megabytes(self.total - there)} of " if there else ""
-            self.report(f"data: sending {rest}{megabytes(self.total)} MB to {self.names(self.under_way)}")
+            self.say(f"sending {rest}{megabytes(self.total)} MB to {self.names(self.under_way)}")
 
     def send(self) -> None:
         """Every byte that a node lacks, to all of them together."""
@@ -129,45 +130,42 @@ class Shipment:
 
     def settle(self, calls: Mapping["ray.ObjectRef", str]) -> None:
         """Wait until the nodes have taken a piece."""
-        for node, standing in self.answers(calls, PIECE_SECONDS).items():
+        for node, standing in self.answers(calls, PIECE_SECONDS, "take the next piece").items():
             self.under_way[node] = max(standing.position, self.under_way[node])
         if self.under_way and time.monotonic() - self.spoke > SECONDS_BETWEEN_REPORTS:
-            self.spoke = time.monotonic()
             least = min(self.under_way.values())
-            self.report(f"data: sent {megabytes(least)} of {megabytes(self.total)} MB to {self.names(self.under_way)}")
+            self.say(f"sent {megabytes(least)} of {megabytes(self.total)} MB to {self.names(self.under_way)}")
 
     def complete(self) -> None:
         """Have every node check what it got."""
         calls = {self.ask(node, Completion()): node for node in self.under_way}
-        for node, standing in self.answers(calls, PIECE_SECONDS + self.total / CHECKED_BYTES_PER_SECOND).items():
+        seconds = PIECE_SECONDS + self.total / CHECKED_BYTES_PER_SECOND
+        for node, standing in self.answers(calls, seconds, "check what it got").items():
             del self.under_way[node]
             if standing.progress is Progress.SPOILT:
-                self.report(f"data: what {self.host(node)} had of it was damaged; sending all of it again")
+                self.say(f"what {self.host(node)} had of it was damaged; sending all of it again")
                 continue
             self.copies[node] = str(standing.folder)
-            seconds = time.monotonic() - self.began
-            self.report(f"data: {self.host(node)} has it, checked, after {seconds:.1f} s, in '{standing.folder}'")
+            passed = time.monotonic() - self.began
+            self.say(f"{self.host(node)} has it, checked, after {passed:.1f} s, in '{standing.folder}'")
 
     def ask(self, node: str, request: Request, data: "ray.ObjectRef | None" = None) -> "ray.ObjectRef":
         actor: Any = self.receivers[node][1]
         return actor.receive_pack.remote(request, data)
 
     def answers(
-        self, calls: Mapping["ray.ObjectRef", str], seconds: float, refuse: bool = False
+        self, calls: Mapping["ray.ObjectRef", str], seconds: float, what: str, refuse: bool = False
     ) -> dict[str, Standing]:
         """What the nodes say, of those that say anything; the others are failures, and get nothing more.
 
         Raises UserError where a node refuses, if `refuse`; else that is a failure too.
         """
-        if not calls:
-            return {}
-        done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=seconds)
+        calls = {call: node for call, node in calls.items() if node not in self.failures}
+        late = self.wait(calls, seconds, what)
         found: dict[str, Standing] = {}
         for call, node in calls.items():
-            if node in self.failures:
-                continue
             try:
-                if call not in done:
+                if call in late:
                     raise RunError(f"data on {self.host(node)}: it did not answer within {seconds:.0f} s")
                 found[node] = ray.get(call)
             except (RayError, RunError) as error:
@@ -178,6 +176,19 @@ class Shipment:
                 self.failures[node] = str(cause) if ours else f"data on {self.host(node)}: {describe_death(error)}"
                 self.under_way.pop(node, None)
         return found
+
+    def wait(self, calls: Mapping["ray.ObjectRef", str], seconds: float, what: str) -> list["ray.ObjectRef"]:
+        """Wait for nodes to do `what`, and say so when it takes long; returns the calls that have not ended."""
+        deadline, late = time.monotonic() + seconds, list(calls)
+        while late and (left := deadline - time.monotonic()) > 0:
+            _, late = ray.wait(late, num_returns=len(late), timeout=min(left, SECONDS_BETWEEN_REPORTS))
+            if late and time.monotonic() - self.spoke > SECONDS_OF_SILENCE:
+                self.say(f"waiting for {self.names([calls[call] for call in late])} to {what}")
+        return late
+
+    def say(self, line: str) -> None:
+        self.spoke = time.monotonic()
+        self.report(f"data: {line}")
 
     def host(self, node: str) -> str:
         return self.receivers[node][0]

@@ -30,15 +30,10 @@ class PartialPack:
         self._file: int | None = None  # the one that the next byte belongs to
         self._unsynced = 0
 
-    def start(self) -> None:
-        """Before the first byte."""
-        if not self.position:
-            remove(self.folder)
-        self.folder.mkdir(exist_ok=True)
-        write_atomic(self.folder / META, self.layout.meta)
-
     def append(self, data: np.ndarray) -> None:
         """The next bytes, uint8 (n,). They are brought to the disk on the way, so that the end need not wait long."""
+        if not self.position:
+            self._begin()
         view = np.ascontiguousarray(data).data
         for extent in extents(self.layout.lengths, self.position, self.position + len(data)):
             if self._file is None:
@@ -69,6 +64,11 @@ class PartialPack:
         except UserError as error:
             return str(error)
         return f"{len(bad)} of {len(pack)} images are damaged" if bad else ""
+
+    def _begin(self) -> None:
+        remove(self.folder)
+        self.folder.mkdir()
+        write_atomic(self.folder / META, self.layout.meta)
 
     def publish(self, path: Path) -> None:
         """Give it its name, where a reader finds all of it."""
