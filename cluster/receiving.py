@@ -205,7 +205,9 @@ class Arrival:
             self._partial.remove()
             if self._partial.taken_over:  # by what a crash of the machine left, say
                 return Standing(Progress.SPOILT, self.folder)
-            raise RunError(f"what arrived is not the pack that was announced: {fault}")
+            raise RunError(
+                f"what arrived is not the pack that was sent: {fault}; check that one with 'gen-dist verify'"
+            )
         self._partial.publish(self.folder)
         return Standing(Progress.WHOLE, self.folder, self.layout.total)
 

@@ -8,7 +8,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from gen_dist.cluster.failures import describe_death, first_line
 from gen_dist.cluster.placement import Node, Plan
-from gen_dist.cluster.supervisor import Supervisor, check_identities
+from gen_dist.cluster.supervisor import Supervisor, check_identities, label_hosts
 from gen_dist.cluster.worker import Identity
 from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import Hardware, resolve_hardware
@@ -29,6 +29,16 @@ def test_other_source_and_other_data_are_refused_by_name():
         check_identities([MEMBER, replace(MEMBER, host="old", source="0" * 64)], "abc")
     with pytest.raises(UserError, match="data on stale: other content than here"):
         check_identities([MEMBER, replace(MEMBER, host="stale", data_hash="xyz")], "abc")
+    check_identities([MEMBER, replace(MEMBER, data_hash=None)], "abc")  # it is sent a copy
+
+
+def test_hosts_of_one_name_are_told_apart():
+    nodes = [
+        Node("1", "vm", "10.0.0.1", 1, 0),
+        Node("2", "vm", "10.0.0.2", 1, 0),
+        Node("3", "laptop", "10.0.0.3", 1, 0),
+    ]
+    assert label_hosts(nodes) == {"1": "vm (10.0.0.1)", "2": "vm (10.0.0.2)", "3": "laptop"}
 
 
 @pytest.mark.parametrize(
