@@ -5,9 +5,11 @@ is put into the object store once, and given up when all have written it. The sl
 nothing: training cannot begin before the last node has the data.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ PIECE_SECONDS = 120.0  # for a node to take a piece: half a megabit a second
 CHECKED_BYTES_PER_SECOND = 5e6  # at the least, while a node reads again what it wrote
 SECONDS_BETWEEN_REPORTS = 5.0
 SECONDS_OF_SILENCE = 15.0
+SECONDS_TO_STOP = 0.5
 SECONDS_BETWEEN_QUESTIONS = 1.0
 MOST_NAMES = 4  # of nodes in a line
 
@@ -48,13 +51,19 @@ def missing(held: Mapping[str, str | None], content_hash: str) -> list[str]:
 def ship(pack: Path, content_hash: str, receivers: Receivers, report: Callable[[str], None]) -> dict[str, str]:
     """Copy the pack at `pack`, of this content hash, to every receiver's cache; `report` gets lines for the user.
 
-    Needs a connection to Ray; may run in any thread. Returns node id -> path of the copy there.
+    Needs a connection to Ray; any thread may call it. What a signal handler raises ends it. Returns node id -> path of
+    the copy there.
 
     Raises:
         UserError: the pack cannot be read here, or a node has no room or no folder for it: before anything is sent.
         ShippingFailed: a node was lost, or its disk failed, on the way. The others have their copies then.
     """
-    return Shipment(pack, content_hash, receivers, report).run()
+    shipment = Shipment(pack, content_hash, receivers, report)
+    with ThreadPoolExecutor(1, "shipping") as beside:  # Ray's calls swallow what a signal handler raises in them
+        try:
+            return beside.submit(shipment.run).result()
+        finally:
+            shipment.stopped.set()
 
 
 class Shipment:
@@ -64,6 +73,7 @@ class Shipment:
         self.copies: dict[str, str] = {}
         self.failures: dict[str, str] = {}
         self.under_way: dict[str, int] = {}  # node id -> how many bytes it has
+        self.stopped = threading.Event()
         self.waits: set[str] = set()  # where another run ships the same
         self.spoke = self.began = time.monotonic()
 
@@ -75,7 +85,7 @@ class Shipment:
                     self.send()
                     self.complete()
                 elif self.pending:
-                    time.sleep(SECONDS_BETWEEN_QUESTIONS)
+                    self.stopped.wait(SECONDS_BETWEEN_QUESTIONS)
         finally:
             with suppress(Exception):  # what went wrong may be the cluster itself, and is what the user must hear of
                 for node in self.receivers.keys() - self.copies.keys():
@@ -181,7 +191,9 @@ class Shipment:
         """Wait for nodes to do `what`, and say so when it takes long; returns the calls that have not ended."""
         deadline, late = time.monotonic() + seconds, list(calls)
         while late and (left := deadline - time.monotonic()) > 0:
-            _, late = ray.wait(late, num_returns=len(late), timeout=min(left, SECONDS_BETWEEN_REPORTS))
+            _, late = ray.wait(late, num_returns=len(late), timeout=min(left, SECONDS_TO_STOP))
+            if self.stopped.is_set():
+                raise RunError("data: stopped while they were sent")
             if late and time.monotonic() - self.spoke > SECONDS_OF_SILENCE:
                 self.say(f"waiting for {self.names([calls[call] for call in late])} to {what}")
         return late

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +53,7 @@ class Ray:
     def wait(calls: Sequence[Call], num_returns: int, timeout: float) -> tuple[list[Call], list[Call]]:
         assert num_returns == len(calls) > 0
         done = [call for call in calls if call.end()]
+        time.sleep(0.01 if len(done) < len(calls) else 0)
         return done, [call for call in calls if not call.ended]
 
     @staticmethod
@@ -158,6 +162,28 @@ def test_the_others_get_it_when_one_is_silent(pack, tmp_path, monkeypatch):
     assert caught.value.copies.keys() == {"a"}
     assert "data: waiting for host-b to take the next piece" in lines
     assert not any("waiting for host-a" in line for line in lines)
+
+
+def test_a_signal_ends_it(pack, tmp_path):
+    def freeze(request: Request) -> None:
+        if request == Piece(2 * PIECE):
+            if not waiting.is_set():
+                waiting.set()
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            raise TimeoutError
+
+    def interrupt(number: int, frame: object) -> None:
+        raise InterruptedError("by a signal")
+
+    waiting, node = threading.Event(), Node(tmp_path / "a", freeze)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(InterruptedError, match="by a signal"):
+            shipped(pack, {"a": node})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert node.asked[-1] == Abandonment()
+    assert not any(thread.name.startswith("shipping") for thread in threading.enumerate())
 
 
 def test_a_full_disk_stops_it_before_anything_is_sent(pack, tmp_path, monkeypatch):
