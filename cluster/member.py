@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -12,6 +12,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from gen_dist.cluster.membership import Halted, Identity
 from gen_dist.cluster.placement import Node
 from gen_dist.cluster.worker import TrainWorker
+
+if TYPE_CHECKING:
+    from gen_dist.cluster.supervisor import Job
 
 POLL_SECONDS = 0.2
 THREADS = 8  # one trains, one is polled, one waits until training has halted; others answer questions
@@ -40,6 +43,9 @@ class Member:
     @property
     def name(self) -> str:
         return f"worker {self.number} on {self.host}" if self.rank is None else f"rank {self.rank} on {self.host}"
+
+    def identify(self, job: Job) -> ray.ObjectRef:
+        return self.actor.identify.remote(job.config.data.path, job.pack, job.data_hash)
 
     def poll(self) -> None:
         self.asked["poll"] = self.actor.poll.remote(self.taken, POLL_SECONDS)

@@ -14,7 +14,8 @@ class Identity:
     pid: int
     source: str
     hardware: Hardware
-    data_hash: str
+    data_hash: str | None  # None: it has no copy of the pack
+    data_lack: str = ""  # why it has none
 
 
 @dataclass(frozen=True)

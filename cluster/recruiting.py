@@ -1,7 +1,9 @@
 """Workers that are to join a run that is under way: they get ready while the others train."""
 
+import queue
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -12,6 +14,7 @@ from gen_dist.cluster.failures import explain
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Halted, Identity, Said
 from gen_dist.cluster.placement import Node
+from gen_dist.cluster.providing import provide_data
 from gen_dist.cluster.starting import START_SECONDS, check_identities
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
@@ -31,6 +34,8 @@ class Recruits:
         self.job, self.tell, self.dismiss = job, tell, dismiss
         self.members: list[Member] = []
         self.failures: dict[str, int] = {}  # by node
+        self.beside = ThreadPoolExecutor(1, "shipping to recruits")
+        self.provided: dict[Member, tuple[Future[None], queue.SimpleQueue[str]]] = {}
         self.probe: str | None = None  # what all workers of the run have answered, where that matters
 
     def usable(self, nodes: Sequence[Node]) -> list[Node]:
@@ -38,7 +43,7 @@ class Recruits:
 
     def add(self, member: Member) -> None:
         self.members.append(member)
-        self.ask(member, "identify", self.job.config.data.path, self.job.pack)
+        member.asked["identify"] = member.identify(self.job)
 
     def ask(self, member: Member, question: str, *arguments: object) -> None:
         member.asked[question] = getattr(member.actor, question).remote(*arguments)
@@ -60,6 +65,9 @@ class Recruits:
             case Identity():
                 member.identity = answer
                 check_identities([answer], self.job.data_hash)
+                if answer.data_hash is None:
+                    self.provide(member)
+                    return
                 resolve_hardware(config, [answer.hardware])
                 if self.probe is not None:
                     self.ask(member, "probe", config)
@@ -75,13 +83,36 @@ class Recruits:
             case Said():
                 member.poll()
 
+    def provide(self, member: Member) -> None:
+        """Send the data, in a thread of its own, since the others train meanwhile; then ask again who it is."""
+        if member in self.provided:
+            raise UserError(f"{member.identity.data_lack if member.identity else ''}, and the copy sent is gone")
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        shipment = self.beside.submit(provide_data, self.job.pack, self.job.data_hash, [member], lines.put)
+        self.provided[member] = shipment, lines
+
+    def look_at_shipments(self) -> None:
+        for member, (shipment, lines) in list(self.provided.items()):
+            while not lines.empty():
+                self.tell(lines.get())
+            member.heard = time.monotonic()
+            if shipment.done() and "identify" not in member.asked and member in self.members:
+                if error := shipment.exception():
+                    self.lose(member, error if isinstance(error, UserError) else UserError(str(error)))
+                elif member.identity and member.identity.data_hash is None:
+                    member.asked["identify"] = member.identify(self.job)
+
     def send_out(self, member: Member, config: RunConfig) -> None:
         assignment = Assignment(config, self.job.pack, 0, Ownership.equal(config.train.microbatches, 1))
         self.ask(member, "run", assignment, None, None)
         self.ask(member, "halt", -1, True)
         member.poll()
 
+    def close(self) -> None:
+        self.beside.shutdown(wait=False, cancel_futures=True)
+
     def look_for_silence(self) -> None:
+        self.look_at_shipments()
         for member in self.members:
             if member.halted is None and time.monotonic() - member.heard > START_SECONDS:
                 self.lose(member, UserError(f"it did not get ready in {START_SECONDS:.0f} s"))

@@ -99,7 +99,7 @@ def joined_cluster(address: str) -> Iterator[None]:
 
     adapt_ray()
     try:
-        with without_stderr():
+        with without_stderr(), signals_held():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

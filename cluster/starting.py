@@ -10,10 +10,11 @@ from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Identity
 from gen_dist.cluster.policy import Kind
+from gen_dist.cluster.providing import provide_data
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.reproducibility import Probe, resolve_reproducibility, wants_probe
-from gen_dist.errors import UserError
+from gen_dist.errors import RunError, UserError
 from gen_dist.source_hash import source_hash
 
 if TYPE_CHECKING:
@@ -27,10 +28,17 @@ class Start:
     """Asks all members the same things. One that dies meanwhile is replaced, a few times."""
 
     def __init__(
-        self, config: RunConfig, job: "Job", members: Sequence[Member], replace: Callable[[Member], Member]
+        self,
+        config: RunConfig,
+        job: "Job",
+        members: Sequence[Member],
+        replace: Callable[[Member], Member],
+        report: Callable[[str], None],
     ) -> None:
         self.config, self.job, self.members, self.replace = config, job, list(members), replace
+        self.report = report
         self.deaths = 0
+        self.provided: set[Member] = set()
         self.probes: dict[Member, str] = {}
 
     def agree(self) -> tuple[RunConfig, list[str]]:
@@ -60,10 +68,24 @@ class Start:
 
     def identify(self) -> None:
         while unknown := [member for member in self.members if member.identity is None]:
-            asked = {m: m.actor.identify.remote(self.config.data.path, self.job.pack) for m in unknown}
+            asked = {member: member.identify(self.job) for member in unknown}
             for member, reference in asked.items():
                 member.identity = self.answer(member, reference)
+            if all(member.identity for member in self.members):
+                self.provide()
         check_identities([member.identity for member in self.members if member.identity], self.job.data_hash)
+
+    def provide(self) -> None:
+        """Send the data to those who have none, who are then unknown again."""
+        lacking = [member for member in self.members if member.identity and member.identity.data_hash is None]
+        if again := self.provided & set(lacking):
+            member = next(iter(again))
+            lack = member.identity.data_lack if member.identity else ""
+            raise RunError(f"data on {member.host}: {lack}, and the copy sent is gone")
+        provide_data(self.job.pack, self.job.data_hash, self.members, self.report)
+        for member in lacking:
+            member.identity = None
+        self.provided |= set(lacking)
 
     def probe(self, config: RunConfig) -> bool:
         """What every worker makes of the same step; False if one died, and its successor must be asked first."""
@@ -95,7 +117,7 @@ class Start:
 
 
 def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
-    """Refuse a group whose members would compute different things.
+    """Refuse a group whose members would compute different things. Who has no data gets them later.
 
     Raises:
         UserError: names the hosts that differ.
@@ -103,6 +125,6 @@ def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
     others = sorted({i.host for i in identities if i.source != source_hash()})
     if others:
         raise UserError(f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere")
-    others = sorted({i.host for i in identities if i.data_hash != data_hash})
+    others = sorted({i.host for i in identities if i.data_hash not in (None, data_hash)})
     if others:
-        raise UserError(f"data on {', '.join(others)}: other content than here; copy the same pack to every node")
+        raise UserError(f"data on {', '.join(others)}: other content than here; install the same version everywhere")

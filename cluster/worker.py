@@ -13,12 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import ray
 
 from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.faults import Injector
 from gen_dist.cluster.membership import Halted, Identity, Membership, Said
 from gen_dist.cluster.outbox import Outbox
+from gen_dist.cluster.receiving import PackReceiver, Request
+from gen_dist.cluster.receiving import Standing as PackStanding
 from gen_dist.cluster.turn import Turn
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
@@ -45,15 +48,23 @@ class TrainWorker:
         self.outbox = Outbox()
         self.turn = Turn()
         self.faults = Injector(number)
+        self.receiver = PackReceiver()
         self.alive = time.monotonic()
         self.trainer: Trainer
 
-    def identify(self, data_path: str, pack: Path) -> Identity:
-        """Also opens the data, so that a node without it is named before anything starts."""
+    def identify(self, data_path: str, pack: Path, content_hash: str) -> Identity:
+        """Also opens the data, if this node has them."""
         self.faults.at("import")
-        self.pack = locate_pack(data_path, pack)
-        data_hash = Pack.open(self.pack).content_hash
-        return Identity(socket.gethostname(), os.getpid(), source_hash(), detect_hardware(), data_hash)
+        found = locate_pack(data_path, pack, content_hash)
+        who = Identity(socket.gethostname(), os.getpid(), source_hash(), detect_hardware(), None)
+        if isinstance(found, str):
+            return replace(who, data_lack=found)
+        self.pack = found.path
+        return replace(who, data_hash=found.content_hash)
+
+    def receive_pack(self, request: Request, data: np.ndarray | None = None) -> PackStanding | None:
+        """See `PackReceiver.answer`."""
+        return self.receiver.answer(request, data)
 
     def probe(self, config: RunConfig) -> str:
         """What this process makes of the step that all workers' probes do; `config` is resolved."""

@@ -58,7 +58,11 @@ class Recording:
             self.handle(Message(line))
 
     def handle(self, event: Event) -> None:
-        assert self.recorder is not None
+        if self.recorder is None:  # the data are on their way
+            assert isinstance(event, Message), event
+            self.opened.folder.log(event.text)
+            print(event.text, flush=True)
+            return
         self.has_content |= not isinstance(event, Message)
         self.recorder.handle(event)
 

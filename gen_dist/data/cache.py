@@ -24,6 +24,11 @@ def packs_cache() -> Path:
     return cache_folder() / "packs"
 
 
+def shipped_cache() -> Path:
+    """Packs that another machine sent here, named by their content hash. Raises UserError as `cache_folder` does."""
+    return packs_cache() / "shipped"
+
+
 def downloads_cache() -> Path:
     """The files of named data sets, a folder for each. Raises UserError as `cache_folder` does."""
     return cache_folder() / "downloads"

@@ -80,6 +80,14 @@ def read_meta(path: Path) -> Meta:
         raise UserError(f"pack '{path}': {what}; make a pack with 'gen-dist prepare'")
     try:
         text = (path / META).read_bytes()
+    except OSError as error:
+        raise damaged(path, META, f"cannot read it: {error.strerror}") from error
+    return parse_meta(path, text)
+
+
+def parse_meta(path: Path, text: bytes) -> Meta:
+    """Of the pack at `path`, `text` being what `meta.json` holds. Raises UserError if this version cannot read it."""
+    try:
         head = _Head.model_validate_json(text)
         if head.version != VERSION:
             raise UserError(
@@ -87,8 +95,6 @@ def read_meta(path: Path) -> Meta:
                 "make the pack again with 'gen-dist prepare', or use the gen-dist that made it"
             )
         meta = Meta.model_validate_json(text)
-    except OSError as error:
-        raise damaged(path, META, f"cannot read it: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -4,14 +4,13 @@ import fcntl
 import hashlib
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from gen_dist.config import DataSettings
 from gen_dist.data.bundled import BUNDLED, Sheet, bundled_pack
-from gen_dist.data.cache import packs_cache
+from gen_dist.data.cache import packs_cache, shipped_cache
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, VERSION, is_pack, printable
 from gen_dist.errors import UserError
@@ -50,16 +49,25 @@ def resolve_data(data: DataSettings, report: Report) -> Path:
         source.close()
 
 
-def locate_pack(path: str, pack: Path) -> Path:
-    """On another machine than the one where `path` was resolved to `pack`: the same folder, or the bundled pictures
-    made into a pack here. Raises UserError if this machine has no such folder.
+def locate_pack(path: str, pack: Path, content_hash: str) -> Pack | str:
+    """On another machine than the one where `path` was resolved to `pack`, of this content hash: the same folder if it
+    holds the same content, or what was sent here earlier; else why there is none, in a line.
+
+    Of bundled pictures, the pack that this machine makes of them, whatever it holds.
     """
     if path.startswith(BUNDLED):
-        return bundled_pack(path.removeprefix(BUNDLED))
-    if not os.path.isdir(pack):
-        host = socket.gethostname()
-        raise UserError(f"data.path '{path}': {host} has no pack '{pack}'; copy it there or use a path that all share")
-    return pack
+        return Pack.open(bundled_pack(path.removeprefix(BUNDLED)))
+    reason = ""
+    for folder in (pack, shipped_cache() / content_hash):
+        try:
+            found = Pack.open(folder)
+        except UserError as error:
+            reason = reason or (str(error) if os.path.isdir(pack) else f"there is no folder '{pack}'")
+            continue
+        if found.content_hash == content_hash:
+            return found
+        reason = reason or f"pack '{pack}' has another content"
+    return reason
 
 
 def describe_data(data: DataSettings) -> str:

@@ -14,7 +14,7 @@ from gen_dist.engine.diagnosis import raise_if_reproduced
 from gen_dist.engine.engine import Asked
 from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError
-from gen_dist.objectives.base import Committed, Phase
+from gen_dist.objectives.base import Phase
 from tests.training_cases import CASES, case, engine_of, pack_of, run_steps
 
 
@@ -50,16 +50,14 @@ def test_the_microbatch_is_the_unit_its_size_changes_the_result_and_threads_of_t
 
 def test_a_phase_trains_its_own_modules_only(tiny_pack):
     engine = engine_of(case("dcgan"), tiny_pack)
-    seen = []
 
     def snapshot():
         return {n: copy.deepcopy(m.state_dict()) for n, m in engine.state.modules.items()}
 
     before = snapshot()
     for number, trained in enumerate(("discriminator", "generator")):
-        phase = engine.objective.next_phase(0, seen)
-        losses, _ = engine.run_phase(number, phase, False)
-        seen.append(Committed(phase.name, losses))
+        phase = engine.objective.next_phase(0, engine.committed)
+        engine.run_phase(number, phase, Asked())
         after = snapshot()
         for name in before:
             same = all(torch.equal(before[name][k], after[name][k]) for k in before[name])
@@ -85,7 +83,7 @@ def test_the_gradient_is_that_of_the_mean_loss_of_the_whole_batch(tiny_pack):
     engine = engine_of(case("vae", ["model.dropout=0"]), tiny_pack)
     phase = engine.objective.next_phase(0, [])
     program = engine.program(phase)
-    engine.compute(0, program, False)
+    engine.compute(0, program, Asked())
     gradients = [p.grad.clone() for p in program.parameters()]
     totals = [torch.zeros_like(g) for g in gradients]
     for microbatch, draws in engine.load(0, phase, range(4)):

@@ -4,12 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen_dist.cluster.placement import Node, plan_workers
+from gen_dist.cluster.placement import SPARE_BYTES, Node, Wish, place_another, plan_workers
 from gen_dist.errors import UserError
 
 
 def nodes(*cpus: int, gpus: int = 0) -> list[Node]:
-    return [Node(f"id{i}", f"host{i}", f"10.0.0.{i + 1}", count, gpus) for i, count in enumerate(cpus)]
+    return [Node(f"id{i}", f"host{i}", f"10.0.0.{i + 1}", count, gpus, 1 << 40) for i, count in enumerate(cpus)]
+
+
+def wish(wanted: int | None) -> Wish:
+    return Wish() if wanted is None else Wish(1, wanted, exactly=True)
 
 
 @pytest.mark.parametrize(
@@ -27,18 +31,18 @@ def nodes(*cpus: int, gpus: int = 0) -> list[Node]:
 def test_placement(cpus, wanted, microbatches, threads, hosts):
     if hosts is None:
         with pytest.raises(UserError, match="CPUs at train.threads=2 for 0"):
-            plan_workers(nodes(*cpus), wanted, microbatches, threads, "cpu")
+            plan_workers(nodes(*cpus), wish(wanted), microbatches, threads, "cpu")
         return
-    plan = plan_workers(nodes(*cpus), wanted, microbatches, threads, "cpu")
+    plan = plan_workers(nodes(*cpus), wish(wanted), microbatches, threads, "cpu")
     assert [node.host for node in plan.nodes] == [f"host{i}" for i in hosts]
     assert (plan.cpus_per_worker, plan.gpus_per_worker) == (threads, 0)
 
 
 def test_gpus_are_used_where_every_node_has_one():
-    assert plan_workers(nodes(8, 8, gpus=2), None, 16, 1, "auto").workers == 4
-    assert plan_workers(nodes(8, 8, gpus=2), None, 16, 1, "cpu").gpus_per_worker == 0
+    assert plan_workers(nodes(8, 8, gpus=2), Wish(), 16, 1, "auto").workers == 4
+    assert plan_workers(nodes(8, 8, gpus=2), Wish(), 16, 1, "cpu").gpus_per_worker == 0
     mixed = [*nodes(8, gpus=1), Node("idx", "hostx", "10.0.0.9", 8, 0)]
-    assert plan_workers(mixed, None, 16, 1, "auto").gpus_per_worker == 0
+    assert plan_workers(mixed, Wish(), 16, 1, "auto").gpus_per_worker == 0
 
 
 @pytest.mark.parametrize(
@@ -49,16 +53,41 @@ def test_gpus_are_used_where_every_node_has_one():
 )
 def test_impossible_wishes_are_refused(wanted, message):
     with pytest.raises(UserError) as caught:
-        plan_workers(nodes(4, 2), wanted, 8, 1, "cpu")
+        plan_workers(nodes(4, 2), wish(wanted), 8, 1, "cpu")
     assert message in str(caught.value)
 
 
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=6), st.integers(1, 64))
 def test_no_node_is_overfilled_and_ranks_of_a_node_are_neighbours(cpus, microbatches):
-    plan = plan_workers(nodes(*cpus), None, microbatches, 1, "cpu")
+    plan = plan_workers(nodes(*cpus), Wish(), microbatches, 1, "cpu")
     assert plan.workers == min(sum(cpus), microbatches)
     hosts = [node.host for node in plan.nodes]
     assert hosts == sorted(hosts, key=hosts.index)
     for node in set(plan.nodes):
         assert plan.nodes.count(node) <= node.cpus
     assert len(plan.describe()) == len(set(hosts))
+
+
+def test_a_range_takes_what_there_is_and_waits_for_the_rest():
+    plan = plan_workers(nodes(2), Wish(3, 8), 8, 1, "cpu")
+    assert (plan.workers, plan.least, plan.most) == (2, 3, 8)
+    assert place_another(nodes(2), plan.nodes, plan) is None
+    [_, second] = grown = nodes(2, 1)
+    assert place_another(grown, plan.nodes, plan) == second
+    with pytest.raises(UserError, match="--workers 9:12: the batch has 8 microbatches"):
+        plan_workers(nodes(2), Wish(9, 12), 8, 1, "cpu")
+
+
+def test_what_no_microbatch_is_left_for_is_spare():
+    assert plan_workers(nodes(8), Wish(), 4, 1, "cpu").most == 4
+    assert plan_workers(nodes(8), Wish(2, 6), 4, 1, "cpu").spares == 4
+    assert plan_workers(nodes(8), wish(2), 4, 1, "cpu").spares == 1
+
+
+def test_memory_limits_what_nobody_asked_for_by_number():
+    small = [Node("id", "laptop", "10.0.0.1", 8, 0, 3_500_000_000)]
+    plan = plan_workers(small, Wish(), 8, 1, "cpu")
+    assert (plan.workers, plan.spares) == (3, 0)
+    assert plan_workers(small, wish(6), 8, 1, "cpu").workers == 6
+    large = [Node("id", "laptop", "10.0.0.1", 2, 0, SPARE_BYTES)]
+    assert plan_workers(large, Wish(), 8, 1, "cpu").spares == 1

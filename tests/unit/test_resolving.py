@@ -1,7 +1,7 @@
 """What `data.path` may be, and that a folder of images is prepared once."""
 
 import os
-import socket
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +19,7 @@ from gen_dist.data.pack_writer import PackWriter
 from gen_dist.errors import UserError
 from gen_dist.preparing import resolving as source
 from gen_dist.preparing.resolving import locate_pack
+from tests.packs import flip, noise, pack_of
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +230,9 @@ def test_bundled(cache: Path) -> None:
     assert not cache.exists()
     path = resolve_data("bundled:emoji", 32, nobody)
     assert said == f"bundled:emoji: {len(Pack.open(path))} images of 32×32"
-    assert locate_pack("bundled:emoji", Path("/of/another/machine")) == path
+    found = locate_pack("bundled:emoji", Path("/of/another/machine"), "0" * 64)
+    assert isinstance(found, Pack)
+    assert found.path == path
 
 
 def test_cache_that_cannot_be_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +251,28 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert packs_cache() == tmp_path / ".cache" / "gen-dist" / "packs"
 
 
-def test_another_machine(tmp_path: Path) -> None:
-    path = write(tmp_path / "pack", (16, 16, 3))
-    assert locate_pack("pack", path) == path
-    with pytest.raises(UserError, match=rf"data.path 'pack': {socket.gethostname()} has no pack '/none'; copy"):
-        locate_pack("pack", Path("/none"))
+def test_another_machine(cache: Path, tmp_path: Path) -> None:
+    path, other = write(tmp_path / "pack", (16, 16, 3)), pack_of(tmp_path / "other", noise(2))
+    content = Pack.open(path).content_hash
+    assert place_of(locate_pack("pack", path, content)) == path
+    assert locate_pack("pack", Path("/none"), content) == "there is no folder '/none'"
+    assert locate_pack("pack", other, content) == f"pack '{other}' has another content"
+    assert "images-00000.npy: its header says" in str(locate_pack("pack", spoil(tmp_path / "bad", other), content))
+    shutil.copytree(path, sent := cache / "shipped" / content)
+    for elsewhere in (Path("/none"), other, tmp_path / "bad"):
+        assert place_of(locate_pack("pack", elsewhere, content)) == sent
+    assert place_of(locate_pack("pack", path, content)) == path
+    spoil(sent, other)
+    assert locate_pack("pack", Path("/none"), content) == "there is no folder '/none'"
+
+
+def spoil(path: Path, pack: Path) -> Path:
+    """A pack at `path` whose images are no array."""
+    shutil.copytree(pack, path, dirs_exist_ok=True)
+    flip(path / "images-00000.npy", 20)
+    return path
+
+
+def place_of(found: Pack | str) -> Path:
+    assert isinstance(found, Pack), found
+    return found.path

@@ -4,23 +4,24 @@ from dataclasses import replace
 
 import pytest
 import torch.distributed as dist
-from ray.exceptions import ActorDiedError, GetTimeoutError
+from ray.exceptions import ActorDiedError
 
-from gen_dist.cluster.failures import describe_death, first_line
-from gen_dist.cluster.placement import Node, Plan
-from gen_dist.cluster.supervisor import Supervisor, check_identities
-from gen_dist.cluster.worker import Identity
+from gen_dist.cluster.failures import describe_death, explain, first_line
+from gen_dist.cluster.membership import Identity
+from gen_dist.cluster.placement import Node
+from gen_dist.cluster.policy import Kind
+from gen_dist.cluster.providing import label_hosts
+from gen_dist.cluster.starting import check_identities
 from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import Hardware, resolve_hardware
 from gen_dist.errors import UserError
-from gen_dist.events import Event, Message
 from gen_dist.presets import load_config
 from gen_dist.source_hash import source_hash
 
 PLAIN = Hardware("laptop", cuda=False, bf16_on_cpu=False, bf16_on_cuda=False)
 FAST = Hardware("server", cuda=False, bf16_on_cpu=True, bf16_on_cuda=False)
 GPU = Hardware("gpu", cuda=True, bf16_on_cpu=False, bf16_on_cuda=True)
-MEMBER = Identity("laptop", source_hash(), PLAIN, "abc")
+MEMBER = Identity("laptop", 1, source_hash(), PLAIN, "abc")
 
 
 def test_other_source_and_other_data_are_refused_by_name():
@@ -29,6 +30,16 @@ def test_other_source_and_other_data_are_refused_by_name():
         check_identities([MEMBER, replace(MEMBER, host="old", source="0" * 64)], "abc")
     with pytest.raises(UserError, match="data on stale: other content than here"):
         check_identities([MEMBER, replace(MEMBER, host="stale", data_hash="xyz")], "abc")
+    check_identities([MEMBER, replace(MEMBER, data_hash=None)], "abc")  # it is sent a copy
+
+
+def test_hosts_of_one_name_are_told_apart():
+    nodes = [
+        Node("1", "vm", "10.0.0.1", 1, 0),
+        Node("2", "vm", "10.0.0.2", 1, 0),
+        Node("3", "laptop", "10.0.0.3", 1, 0),
+    ]
+    assert label_hosts(nodes) == {"1": "vm (10.0.0.1)", "2": "vm (10.0.0.2)", "3": "laptop"}
 
 
 @pytest.mark.parametrize(
@@ -44,38 +55,6 @@ def test_a_broken_collective_is_told_from_other_errors(error, collective):
     assert is_collective(error) is collective
 
 
-class Slow:
-    """A worker whose first poll is answered late."""
-
-    def __init__(self) -> None:
-        self.poll, self.asked = self, 0
-
-    def remote(self, seconds: float) -> str:
-        self.asked += 1
-        return f"poll {self.asked}"
-
-
-def test_an_event_that_takes_long_to_hand_over_is_not_lost(monkeypatch):
-    handled: list[Event] = []
-    supervisor = Supervisor(None, Plan((Node("n", "laptop", "", 1, 0),), 1, 0), "", handled.append)  # type: ignore[arg-type]
-    worker = Slow()
-    supervisor.workers, supervisor.polls = [worker], {0: "poll 0"}  # type: ignore[dict-item]
-    answers = {"poll 0": [GetTimeoutError(), ("step 4", [Message("checkpoint")])], "poll 1": [ActorDiedError()]}
-
-    def get(reference, timeout):
-        answer = answers[reference].pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr("gen_dist.cluster.supervisor.ray.get", get)
-    assert [supervisor.listen(0), supervisor.listen(0)] == [0, 1]
-    assert (handled, supervisor.doing) == ([Message("checkpoint")], ["step 4"])
-    assert supervisor.listen(0) == 0  # dead: nothing is asked any more
-    assert supervisor.polls == {}
-    assert worker.asked == 1
-
-
 def test_deaths_are_told_in_a_line():
     assert "killed, crashed or out of memory" in describe_death(Exception("x connection error code 2. y"))
     born_dead = Exception(
@@ -84,6 +63,8 @@ def test_deaths_are_told_in_a_line():
     assert describe_death(born_dead) == "the process could not start: ImportError: no torch"
     assert first_line("\n\n  one \n two") == "one"
     assert first_line("") == "no message"
+    dead = explain(ActorDiedError(), 1, "laptop", "step 3, vae phase, compute")
+    assert (dead.kind, dead.place) == (Kind.DEATH, "step 3, vae phase")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from gen_dist.events import CheckpointReady, HealthWarning, Pictures, StepDone
 from gen_dist.kernels import warm_up as warming
 from gen_dist.objectives.build import build_objective
 from gen_dist.record.pictures import image_grid, save_png
+from gen_dist.reporting import Reporter, Step
 from gen_dist.showing import sample_images
-from gen_dist.training import Reporter, train
+from gen_dist.training import train
 from gen_dist.vital_signs import VitalSigns
 from tests.training_cases import PACKS, case, engine_of, pack_of
 
@@ -94,7 +95,9 @@ def test_ranks_that_do_not_report_measure_nothing(tiny_pack, monkeypatch):
     config = case("vae", ["train.sample_every=1"])
     engine = engine_of(config, tiny_pack)
     report = engine.step()
-    for send in (None, lambda event: None):
-        Reporter(engine, config, Pack.open(tiny_pack), send).step_done(report, False, None)
+    for reports in (False, True):
+        reporter = Reporter(engine, config, Pack.open(tiny_pack), lambda event: None)
+        reporter.reports = reports
+        reporter.step_done(Step(1, report, False, None))
     engine.loader.close()
     assert measured == [1]
