@@ -80,6 +80,22 @@ class Injector:
             if fault.kind in (*SIGNALS, "raise") and fault.hits(self.worker, where):
                 fault.fire()
 
+    def spoil(self, engine: "Engine") -> None:
+        """Let the images that it loads be NaN once, where a fault of kind `nan` hits."""
+        load = engine.load
+
+        def spoilt(number: int, phase: "Phase", indices: Sequence[int]) -> "Work":
+            work = load(number, phase, indices)
+            where = Where(engine.state.step + 1, phase.name, "data")
+            for fault in self.faults:
+                if fault.kind == "nan" and fault.hits(self.worker, where):
+                    fault.proof.write_text("nan\n")
+                    engine.load = partial(self.still_spoilt, load, fault)
+                    return spoil_images(work)
+            return work
+
+        engine.load = spoilt
+
     def disturb(self, probe: str) -> str:
         """The hash of a probe, or another where a fault of kind `probe` hits."""
         for fault in self.faults:
