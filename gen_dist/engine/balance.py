@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
 from itertools import pairwise
-from statistics import fmean as mean
 from statistics import median
 
 from gen_dist.engine.ownership import Ownership
@@ -82,9 +81,9 @@ def smoothed(history: Sequence[Sequence[float]]) -> list[float]:
 
 
 def noise(history: Sequence[Sequence[float]]) -> float:
-    """How much a rank's seconds differ from one step to the next, relative, on average; of the least steady rank."""
+    """How much a rank's seconds differ from one step to the next, relative, in the median; of the least steady rank."""
     return max(
-        mean(abs(after - before) for before, after in pairwise(series)) / mean(series)
+        median(abs(after - before) for before, after in pairwise(series)) / median(series)
         for series in zip(*history, strict=True)
     )
 

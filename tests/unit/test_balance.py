@@ -114,6 +114,12 @@ def test_a_single_slow_step_changes_nothing():
         assert balancer.note([1.0, slow]).shares == [4, 4]
 
 
+def test_a_slow_first_step_does_not_hold_up_the_first_change():
+    balancer = Balancer(Ownership.equal(8, 2))
+    balancer.note([60.0, 50.0])
+    assert changes(balancer, [1.0, 3.0], LEAST_STEPS, 0.0) == [(LEAST_STEPS - 1, [6, 2])]
+
+
 @pytest.mark.parametrize("microbatches", [8, 32])
 @pytest.mark.parametrize("workers", [2, 3, 8])
 def test_noise_of_20_percent_moves_nothing(microbatches, workers):
