@@ -22,6 +22,7 @@ from gen_dist.launch.commands import (
     warm_up,
 )
 from gen_dist.launch.one_line import one_line
+from gen_dist.launch.plan import plan
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
+for command in (train, plan, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
     app.command()(command)
 
 
