@@ -88,7 +88,7 @@ class Forecast:
     def measure(self) -> tuple[RunConfig, Cluster]:
         """The configuration as these machines resolve it, and the cluster, its machines in the plan's order."""
         question = self.question
-        self.report(f"starting {self.plan.workers} probes on {', '.join(node.host for node in self.nodes)}")
+        self.report(f"starting {self.plan.workers} probes on {', '.join(names_of(self.nodes))}")
         everyone = [(node, probe) for node in self.nodes for probe in self.probes[node]]
         identities = self.ask(everyone, lambda probe: probe.identify.remote(), START_SECONDS)
         if others := sorted({host for host, source, _ in identities if source != source_hash()}):
@@ -101,7 +101,7 @@ class Forecast:
         if max(len(probes) for probes in self.probes.values()) > 1:
             for known, more in zip(costs, self.costs(None), strict=True):
                 known |= more
-        machines = [Machine(node.host, known) for node, known in zip(self.nodes, costs, strict=True)]
+        machines = [Machine(name, known) for name, known in zip(names_of(self.nodes), costs, strict=True)]
         return config, Cluster(machines, self.links())
 
     def costs(self, most: int | None) -> list[dict[int, Costs]]:
@@ -128,9 +128,10 @@ class Forecast:
         for number, node in enumerate(self.nodes):
             if len(self.probes[node]) > 1:
                 found[number, number] = measure_links(self.probes[node][:2], LINK_SECONDS)[0, 1]
+        names = names_of(self.nodes)
         for (sender, receiver), link in found.items():
             if isinstance(link, str):
-                raise RunError(f"from {self.nodes[sender].host} to {self.nodes[receiver].host}: {link}; "
+                raise RunError(f"from {names[sender]} to {names[receiver]}: {link}; "
                                "training needs every machine to reach every other one")  # fmt: skip
         return found
 
@@ -152,3 +153,9 @@ class Forecast:
             raise RunError(f"{node.host} ({node.address}): {' '.join(str(cause).split())[:300]}", str(error)) from None
         except RayError as error:
             raise RunError(f"{node.host} ({node.address}): its probe died: {' '.join(str(error).split())[:200]}") from None
+
+
+def names_of(nodes: Sequence[Node]) -> list[str]:
+    """Host names; with the address where several nodes have one."""
+    hosts = [node.host for node in nodes]
+    return [node.host if hosts.count(node.host) == 1 else f"{node.host} ({node.address})" for node in nodes]
