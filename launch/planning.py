@@ -1,9 +1,10 @@
 """What `gen-dist plan` does: measure, predict, and show."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from gen_dist.cluster.placement import plan_workers
+from gen_dist.cluster.placement import Plan, plan_workers
 from gen_dist.cluster.session import check_address, list_nodes, ray_cluster
 from gen_dist.cluster.step_time import Batch, Cluster, Prediction, predict
 from gen_dist.config import RunConfig
@@ -36,16 +37,15 @@ def predict_all(
         from gen_dist.cluster.forecast import Forecast, Question  # imports ray
 
         nodes = list_nodes()
-        plans = {}
-        for number in wanted or [None]:
-            made = plan_workers(nodes, number, train.microbatches, train.threads, train.device)
-            plans[made.workers] = made
-        largest = plans[max(plans)]
-        for number in numbers_up_to(largest.workers) if wanted is None else ():
-            plans[number] = plan_workers(nodes, number, train.microbatches, train.threads, train.device)
+
+        def place(number: int | None) -> Plan:
+            return plan_workers(nodes, number, train.microbatches, train.threads, train.device)
+
+        largest = place(max(wanted) if wanted else None)
+        plans = [place(number) for number in wanted or numbers_up_to(largest.workers)]
         with Forecast(Question(config, channels, seconds), largest, report) as forecast:
             config, cluster = forecast.measure()
-            places = {n: [forecast.nodes.index(node) for node in plan.nodes] for n, plan in sorted(plans.items())}
+            places = {plan.workers: [forecast.nodes.index(node) for node in plan.nodes] for plan in plans}
     batch = Batch(train.microbatches, train.batch_size, config.cluster.follows_speed, shares)
     ring = config.train.reducer == "ddp"
     predictions = {number: predict(cluster, where, batch, ring) for number, where in places.items()}
@@ -61,7 +61,7 @@ def describe(
             "images_per_second": {
                 str(count): config.train.microbatch_size / costs.microbatch for count, costs in machine.costs.items()
             },
-            "fixed_seconds": machine.among(1).fixed,
+            "phases": [asdict(phase) for phase in machine.among(1).phases],
         }
         for machine in cluster.machines
     ]
@@ -83,7 +83,7 @@ def describe(
             "images_per_second": prediction.images_per_second,
             "efficiency": prediction.efficiency,
             "bottleneck": prediction.bottleneck,
-            "parts": vars(prediction.parts),
+            "parts": asdict(prediction.parts),
         }
         for number, prediction in predictions.items()
     ]
@@ -105,9 +105,10 @@ def table(found: Found) -> list[str]:
         ]
         lines.append(f"{machine['host']}: a worker computes {', '.join(speeds)}")
     for link in found["links"]:
-        where = f"within {link['from']}" if link["from"] == link["to"] else f"{link['from']} to {link['to']}"
+        local = link["from"] == link["to"]
+        where = link["from"] if local else f"{link['from']} to {link['to']}"
         megabits, milliseconds = link["megabits_per_second"], link["latency_milliseconds"]
-        lines.append(f"{where}: {megabits:,.0f} Mbit/s, {milliseconds:.2f} ms")
+        lines.append(f"{where}: {megabits:,.0f} Mbit/s, {milliseconds:.2f} ms" + ", within it" * local)
     rows = [
         (
             str(row["workers"]),
