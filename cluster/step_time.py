@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gen_dist.cluster.link_ends import Link
-from gen_dist.engine.balance import best_shares
+from gen_dist.engine.balance import improve
 from gen_dist.engine.costs import Costs, PhaseCosts, blend
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import plan
@@ -84,7 +84,8 @@ def predict(cluster: Cluster, places: Sequence[int], batch: Batch, ring: bool = 
     crowds = [places.count(place) for place in places]
     costs = [cluster.machines[place].among(crowd) for place, crowd in zip(places, crowds, strict=True)]
     speeds = [each.microbatch for each in costs]
-    ownership = share_out(batch, speeds)
+    piece_seconds = 0.0 if ring else seconds_of_a_piece(cluster, places, costs[0])
+    ownership = share_out(batch, speeds, piece_seconds)
     counts = plan(ownership).counts
     compute = exchange = latency = fixed = 0.0
     for number, phase in enumerate(costs[0].phases):
@@ -114,12 +115,22 @@ def predict(cluster: Cluster, places: Sequence[int], batch: Batch, ring: bool = 
     return Prediction(tuple(ownership.shares), parts, batch.images / parts.seconds, efficiency, bottleneck)
 
 
-def share_out(batch: Batch, speeds: Sequence[float]) -> Ownership:
+def share_out(batch: Batch, speeds: Sequence[float], piece_seconds: float) -> Ownership:
     """Who owns what, once shares have followed the speeds (seconds per microbatch)."""
     if batch.shares is not None:
         return Ownership.from_shares(batch.shares)
     equal = Ownership.equal(batch.microbatches, len(speeds))
-    return Ownership.from_shares(best_shares(batch.microbatches, speeds, equal.shares)) if batch.balanced else equal
+    return improve(equal, speeds, piece_seconds) if batch.balanced else equal
+
+
+def seconds_of_a_piece(cluster: Cluster, places: Sequence[int], costs: Costs) -> float:
+    """What a step's exchange takes in one direction where every rank has one piece."""
+    ones = [1] * len(places)
+    return sum(
+        phase.count * seconds_of(cluster, places, pieces_bytes(vector.bytes, ones))
+        for phase in costs.phases
+        for vector in phase.sent
+    )
 
 
 def exchange_end(

@@ -7,10 +7,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
 
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.tree import plan
 
 MEMORY = 8  # steps over which a rank's seconds are averaged
 LEAST_STEPS = 5  # between two changes, and before the first
@@ -28,39 +29,56 @@ class Balancer:
     def __init__(self, ownership: Ownership) -> None:
         self.ownership = ownership
         self.history: deque[Sequence[float]] = deque(maxlen=KEPT_STEPS)
+        self.exchanges: deque[float] = deque(maxlen=KEPT_STEPS)
 
-    def note(self, seconds: Sequence[float]) -> Ownership:
-        """Take in a step's seconds per microbatch of each rank; returns the next step's ownership.
+    def note(self, seconds: Sequence[float], exchange: float = 0.0) -> Ownership:
+        """Take in what a step took; returns the next step's ownership.
+
+        Args:
+            seconds: per microbatch, of each rank.
+            exchange: of the gradients, over all phases, for the rank that waited least for it: the others' waiting is
+                mostly for the slowest rank.
 
         Raises:
-            ValueError: not one finite number above 0 for each rank.
+            ValueError: seconds are not one finite number above 0 for each rank.
         """
         check(seconds, self.ownership.workers)
         self.history.append(tuple(seconds))
-        decided = rebalance(self.ownership, self.history)
+        self.exchanges.append(exchange)
+        rounds = most_pieces(self.ownership) + 1  # one more for the sums
+        decided = rebalance(self.ownership, self.history, median(self.exchanges) / rounds)
         if decided != self.ownership:
             self.ownership = decided
             self.history.clear()
+            self.exchanges.clear()
         return decided
 
 
-def rebalance(ownership: Ownership, history: Sequence[Sequence[float]]) -> Ownership:
+def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], piece_seconds: float = 0.0) -> Ownership:
     """The next step's ownership: another one only where that is clearly worth it.
 
     Args:
         ownership: the present one.
         history: the steps since it was decided, oldest first: seconds per microbatch of each rank.
+        piece_seconds: see `choose_shares`.
 
     Raises:
         ValueError: a step has not one finite number above 0 for each rank.
     """
     if len(history) < LEAST_STEPS:
         return ownership
-    seconds = smoothed(history)
-    shares = best_shares(ownership.microbatches, seconds, ownership.shares)
-    gain = 1 - step_seconds(shares, seconds) / step_seconds(ownership.shares, seconds)
-    worth = gain >= LEAST_GAIN + DOUBT * noise(history) / math.sqrt(min(len(history), MEMORY))
-    return Ownership.from_shares(shares) if worth else ownership
+    doubt = DOUBT * noise(history) / math.sqrt(min(len(history), MEMORY))
+    return improve(ownership, smoothed(history), piece_seconds, LEAST_GAIN + doubt)
+
+
+def improve(
+    ownership: Ownership, seconds: Sequence[float], piece_seconds: float, least_gain: float = LEAST_GAIN
+) -> Ownership:
+    """The best ownership for these speeds where it makes the step shorter by `least_gain` (a share of it), or the
+    present one; see `choose_shares`."""
+    chosen = choose_shares(ownership, seconds, piece_seconds)
+    gain = 1 - predicted(chosen, seconds, piece_seconds) / predicted(ownership, seconds, piece_seconds)
+    return chosen if gain >= least_gain else ownership
 
 
 def smoothed(history: Sequence[Sequence[float]]) -> list[float]:
@@ -86,6 +104,38 @@ def noise(history: Sequence[Sequence[float]]) -> float:
         median(abs(after - before) for before, after in pairwise(series)) / median(series)
         for series in zip(*history, strict=True)
     )
+
+
+def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds: float = 0.0) -> Ownership:
+    """The ownership under which a step is predicted to be shortest, of those with the best shares of whole blocks.
+
+    Shares that cut the sum's tree into many pieces, such as 7 and 5 of 12, send so many times as much. Where that
+    costs more than somebody's waiting, blocks of 2, 4, ... microbatches stay together; else those of one win.
+
+    Args:
+        ownership: the present one.
+        seconds: per microbatch, of each rank.
+        piece_seconds: how long the exchange takes for one piece of every rank, in one direction.
+    """
+    microbatches, workers = ownership.microbatches, ownership.workers
+    candidates = [Ownership.from_shares(best_shares(microbatches, seconds, ownership.shares))]
+    size = 2
+    while piece_seconds > 0 and size < microbatches and -(-microbatches // size) >= workers:
+        blocks = best_shares(-(-microbatches // size), seconds)
+        bounds = accumulate(size * share for share in blocks)
+        candidates.append(Ownership((0, *(min(bound, microbatches) for bound in bounds))))
+        size *= 2
+    return min(candidates, key=lambda candidate: predicted(candidate, seconds, piece_seconds))
+
+
+def predicted(ownership: Ownership, seconds: Sequence[float], piece_seconds: float) -> float:
+    """A step's seconds, without what is the same for every ownership."""
+    return step_seconds(ownership.shares, seconds) + piece_seconds * most_pieces(ownership)
+
+
+def most_pieces(ownership: Ownership) -> int:
+    """Of the rank that has most: so many times all ranks' exchange takes as long as with one piece each."""
+    return max(plan(ownership).counts)
 
 
 def best_shares(microbatches: int, seconds: Sequence[float], present: Sequence[int] | None = None) -> list[int]:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen_dist.engine.balance import LEAST_STEPS, Balancer, best_shares, rebalance, smoothed, step_seconds
+from gen_dist.engine.balance import (
+    LEAST_STEPS,
+    Balancer,
+    best_shares,
+    choose_shares,
+    predicted,
+    rebalance,
+    smoothed,
+    step_seconds,
+)
 from gen_dist.engine.ownership import Ownership
 from gen_dist.presets import load_config
 
@@ -68,6 +77,42 @@ def test_no_rank_waits_longer_than_it_needs_for_one_microbatch(seconds, more):
 )
 def test_shares_worked_by_hand(microbatches, seconds, present, shares):
     assert best_shares(microbatches, seconds, present) == shares
+
+
+@pytest.mark.parametrize(
+    ("microbatches", "seconds", "piece_seconds", "shares"),
+    [
+        (12, [5.0, 7.0], 0.0, [7, 5]),  # pieces: 0-3, 4-5, 6; and 7, 8-11
+        (12, [5.0, 7.0], 1.0, [7, 5]),  # 35 + 3; two pieces each would be 42 + 2, one each 40 + 1
+        (12, [5.0, 7.0], 3.0, [8, 4]),  # 35 + 9 or 40 + 3
+        (8, [1.0, 1.0], 9.0, [4, 4]),
+        (4, [1.0, 1.0, 1.0], 9.0, [2, 1, 1]),
+        (7, [1.0, 2.0], 9.0, [4, 3]),  # 6 + 9; 5 and 2 would be 5 + 18
+        (3, [1.0, 1.0, 9.0], 9.0, [1, 1, 1]),
+    ],
+)
+def test_blocks_stay_together_where_the_exchange_costs_more(microbatches, seconds, piece_seconds, shares):
+    present = Ownership.equal(microbatches, len(seconds))
+    assert choose_shares(present, seconds, piece_seconds).shares == shares
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=6), st.integers(0, 40), st.floats(0, 100))
+def test_a_choice_is_an_ownership_no_worse_than_the_best_shares(seconds, more, piece_seconds):
+    present = Ownership.equal(len(seconds) + more, len(seconds))
+    chosen = choose_shares(present, seconds, piece_seconds)
+    assert (chosen.microbatches, chosen.workers, min(chosen.shares) > 0) == (len(seconds) + more, len(seconds), True)
+    best = Ownership.from_shares(best_shares(present.microbatches, seconds, present.shares))
+    assert predicted(chosen, seconds, piece_seconds) <= predicted(best, seconds, piece_seconds)
+
+
+def test_a_slow_exchange_is_seen():
+    balancer = Balancer(Ownership.from_shares([1, 11]))
+    for _ in range(LEAST_STEPS):
+        fast = balancer.note([5.0, 7.0])
+    assert fast.shares == [7, 5]
+    for _ in range(LEAST_STEPS):
+        slow = balancer.note([5.0, 7.0], exchange=400.0)
+    assert slow.shares == [8, 4]
 
 
 @pytest.mark.parametrize("seconds", [[], [1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0]])

@@ -86,6 +86,21 @@ def test_shares(batch, shares, compute):
     assert (found.shares, found.parts.compute) == (shares, compute)
 
 
+def test_shares_stay_in_blocks_where_the_network_is_slow():
+    machines = {1: costs(5.0, 0.0, [(60 * MB, 0.0)])}, {1: costs(7.0, 0.0, [(60 * MB, 0.0)])}
+    # A piece takes 30 MB / 10 MB/s: 7 and 5, three pieces, would be 35 + 9 + 3.
+    found = predict(cluster(*machines), [0, 1], Batch(12, 12, True))
+    assert found.shares == (8, 4)
+    assert of(found) == pytest.approx((40.0, 6.0, 0.0, 0.0))
+    assert predict(cluster(*machines, megabytes=1000.0), [0, 1], Batch(12, 12, True)).shares == (7, 5)
+    assert predict(cluster(*machines), [0, 1], Batch(12, 12, True), ring=True).shares == (7, 5)
+
+
+def test_shares_stay_equal_where_a_run_would_leave_them_so():
+    found = predict(cluster({1: costs(1.0)}, {1: costs(1.2)}), [0, 1], Batch(64, 64, True))
+    assert found.shares == (32, 32)  # 35 and 29 would gain 9 %
+
+
 def test_microbatches_that_cannot_be_divided_are_named():
     found = predict(cluster(*[{1: costs(1.0)}] * 3), [0, 1, 2], Batch(4, 4, True))
     assert found.parts.compute == 2.0
