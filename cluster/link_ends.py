@@ -5,7 +5,7 @@
                                ←    SHA-256 of the nonce, so that the sender knows whom it met
     PING, one byte, some times ⇄    the same back
     START, warm-up, window     →
-    zeros, as fast as they go  →    counts those of the window only: TCP starts slowly
+    zeros, as fast as they go  →    counts those of the window: TCP starts slowly
                                ←    bytes per second
     hangs up
 
@@ -14,6 +14,7 @@ Everything has a time limit. Neither end believes the other one more than a numb
 
 import hashlib
 import hmac
+import itertools
 import os
 import select
 import socket
@@ -21,6 +22,7 @@ import statistics
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,6 +34,7 @@ LISTEN_SECONDS = 30.0  # then a receiver whom nobody met gives up
 PINGS = 25
 WARM_UP_SHARE, WARM_UP_ROUND_TRIPS = 0.3, 10  # not counted at the start: the larger of the two
 CHUNK_BYTES = 1 << 18
+LEAST_SAMPLES, MOST_SAMPLES = 3, 100  # of how much has come, in the time that counts
 PING, START = b"p", b"s"
 WINDOW, RATE = struct.Struct("!dd"), struct.Struct("!d")
 NONCE_BYTES = 32
@@ -97,18 +100,31 @@ def _count(connection: socket.socket) -> None:
     warm_up, window = (min(value, MOST_SECONDS) for value in WINDOW.unpack(_exactly(connection, WINDOW.size)))
     buffer = bytearray(CHUNK_BYTES * 4)
     begin = time.perf_counter() + warm_up
-    first = last = 0.0  # when counting began and ended
-    counted = 0
+    counted, answered = 0, False
+    samples: list[tuple[float, int]] = []
     while got := connection.recv_into(buffer):
         now = time.perf_counter()
-        if not first:
-            first = now if now >= begin else 0.0
+        counted += got
+        if now < begin or answered or (samples and now - samples[-1][0] < window / MOST_SAMPLES):
             continue
-        if not last:
-            counted += got
-            if now - first >= window:
-                last = now
-                connection.sendall(RATE.pack(counted / (last - first)))
+        samples.append((now, counted))
+        if now - begin >= window and len(samples) >= LEAST_SAMPLES:
+            connection.sendall(RATE.pack(slope(samples)))
+            answered = True
+
+
+def slope(samples: Sequence[tuple[float, int]]) -> float:
+    """Bytes per second of (seconds, bytes so far): the median over pairs that are at least half of the time apart.
+
+    Theil and Sen's estimate: a pause of this process, or a lost packet that holds back those behind it, gives nothing
+    for a while and then much at once. Neither belongs to the rate, and a mean from start to end may hold one of them.
+    """
+    half = (samples[-1][0] - samples[0][0]) / 2
+    return statistics.median(
+        (bytes_b - bytes_a) / (b - a)
+        for (a, bytes_a), (b, bytes_b) in itertools.combinations(samples, 2)
+        if b - a >= half
+    )
 
 
 def send(address: str, port: int, nonce: bytes, seconds: float) -> Link:

@@ -21,6 +21,7 @@ from gen_dist.launch.commands import (
     version,
     warm_up,
 )
+from gen_dist.launch.doctor import doctor
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.plan import plan
 from gen_dist.launch.signals import Interrupted, stop_on_signals
@@ -37,7 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, plan, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
+COMMANDS = (
+    train, doctor, plan, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

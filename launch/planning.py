@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gen_dist.cluster.placement import Plan, plan_workers
+from gen_dist.cluster.placement import Plan, Wish, plan_workers
 from gen_dist.cluster.session import check_address, list_nodes, ray_cluster
 from gen_dist.cluster.step_time import Batch, Cluster, Prediction, predict
 from gen_dist.config import RunConfig
@@ -39,7 +39,8 @@ def predict_all(
         nodes = list_nodes()
 
         def place(number: int | None) -> Plan:
-            return plan_workers(nodes, number, train.microbatches, train.threads, train.device)
+            wish = Wish() if number is None else Wish(number, number, exactly=True)
+            return plan_workers(nodes, wish, train.microbatches, train.threads, train.device)
 
         largest = place(max(wanted) if wanted else None)
         plans = [place(number) for number in wanted or numbers_up_to(largest.workers)]
