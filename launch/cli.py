@@ -23,6 +23,7 @@ from gen_dist.launch.commands import (
 )
 from gen_dist.launch.doctor import doctor
 from gen_dist.launch.one_line import one_line
+from gen_dist.launch.plan import plan
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    train, doctor, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version,
+    train, doctor, plan, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
@@ -69,6 +70,8 @@ def run() -> int:
         return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except SystemError as error:  # a signal's exception, as it comes out of Ray's C++ where that was waiting
+        raise error.__cause__ if isinstance(error.__cause__, Interrupted) else error
     except BrokenPipeError:  # the reader of our output went away, as in `gen-dist configs | head -1`
         sys.stderr.close()
         return 0

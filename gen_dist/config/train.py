@@ -58,10 +58,18 @@ class TrainSettings(Settings):
 
 class ClusterSettings(Settings):
     shares: list[Annotated[int, Field(ge=1)]] | None = Field(
-        None, description="microbatches each worker owns, in rank order; default: as equal as possible"
+        None, description="microbatches each worker owns, in rank order, fixed; default: as cluster.balance says"
+    )
+    balance: Literal["auto", "equal"] = Field(
+        "auto", description="auto: who computes faster owns more microbatches; equal: all as many; never the result"
     )
     object_store_mb: int = Field(200, ge=80, le=65536, description="Ray object store of a cluster started here, in MB")
     timeout_seconds: float = Field(120.0, ge=5, le=3600, description="a collective that waits longer fails the run")
+
+    @property
+    def follows_speed(self) -> bool:
+        """Whether ownership may change while the run goes on: shares that were given stay."""
+        return self.balance == "auto" and self.shares is None
 
 
 class WandbSettings(Settings):

@@ -1,5 +1,6 @@
 """A run on a Ray cluster that was there before."""
 
+import json
 import os
 import signal
 import socket
@@ -114,3 +115,17 @@ def test_preparing_on_a_cluster_that_is_not_there(tmp_path):
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "--address 127.0.0.1:1: Connection refused; is the Ray head node running there?" in done.err
     assert os.listdir(tmp_path) == ["source"]
+
+
+def test_a_plan_for_it(head, tmp_path):
+    tiny = ["data.size=16", "model.generator_width=4", "model.discriminator_width=4", "--seconds", "0.1"]
+    done = gen_dist("plan", "smoke", *tiny, "--workers", "1,2", "--json", "--address", head, cwd=tmp_path, **TOKEN)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [row["workers"] for row in found["predictions"]] == [1, 2]
+    assert sorted(found["machines"][0]["images_per_second"]) == ["1", "2"]  # how many computed at once
+    assert [link["from"] == link["to"] for link in found["links"]] == [True]
+    for row in found["predictions"]:
+        assert row["images_per_second"] == pytest.approx(32 / row["step_seconds"])
+        assert row["step_seconds"] == pytest.approx(sum(row["parts"].values()))
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from gen_dist.launch import cli
 from gen_dist.launch.signals import HANDLED, Interrupted, stop_on_signals
 
 
@@ -41,3 +42,16 @@ def test_nohup_means_it() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interruption_that_ray_wraps_is_one(monkeypatch):
+    def wrap(standalone_mode: bool) -> None:
+        try:
+            raise Interrupted(signal.SIGTERM)
+        except Interrupted as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    monkeypatch.setattr(cli, "app", wrap)
+    with pytest.raises(Interrupted) as interrupted:
+        cli.run()
+    assert interrupted.value.exit_code == 128 + signal.SIGTERM
