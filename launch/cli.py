@@ -21,6 +21,7 @@ from gen_dist.launch.commands import (
     version,
     warm_up,
 )
+from gen_dist.launch.node_commands import down, join, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
@@ -36,7 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
+for command in (train, status, stop, diff, up, join, down):
+    app.command()(command)
+for command in (prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
     app.command()(command)
 
 

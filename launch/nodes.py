@@ -1,0 +1,83 @@
+"""What starting a head and joining one have in common, and ending the node."""
+
+import sys
+import time
+from dataclasses import dataclass
+
+from gen_dist.cluster.node_processes import drivers, end_node, is_running, name_of, node_processes
+from gen_dist.cluster.node_record import NodeRecord, read_record, record_locked
+from gen_dist.errors import RunError, UserError
+from gen_dist.launch.signals import stop_on_signals
+from gen_dist.preparing.pool import cpus
+
+DEFAULT_PORT = 6379  # Ray's own
+WATCH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Options that `up` and `join` share."""
+
+    node_ip_address: str | None
+    num_cpus: int | None
+    object_store_mb: int
+    temp_dir: str | None
+    block: bool
+
+    def arguments(self, address: str) -> list[str]:
+        """Of `ray start`. Ports of the worker processes are left to the system, as all others but the head's are."""
+        return [
+            f"--node-ip-address={address}",
+            f"--num-cpus={cpus() if self.num_cpus is None else self.num_cpus}",
+            f"--object-store-memory={self.object_store_mb * 1_000_000}",
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+            "--disable-usage-stats",
+        ]
+
+
+def check_system() -> None:
+    if not sys.platform.startswith("linux"):
+        raise UserError("up, join and down need Linux (on Windows: WSL2); here, train with no --address")
+
+
+def running_node() -> NodeRecord | None:
+    """The node of this machine; what is left of one that ended by itself is removed."""
+    record = read_record()
+    if record is not None and not is_running(record):
+        end_node(record)
+        return None
+    return record
+
+
+def stay(record: NodeRecord) -> int:
+    """Until a signal comes, then end the node. Raises RunError if it ended by itself."""
+    with stop_on_signals() as stop:
+        while not stop:
+            if not is_running(record):
+                with record_locked():
+                    end_node(record)
+                raise RunError(f"{record.describe()} has ended by itself; was its head, or it, ended?")
+            time.sleep(WATCH_SECONDS)
+    return end_this_node()
+
+
+def end_this_node() -> int:
+    check_system()
+    with record_locked():
+        record = read_record()
+        if record is None:
+            print("nothing to end: neither 'gen-dist up' nor 'gen-dist join' runs on this machine")
+            return 0
+        running, users = node_processes(record), drivers(record)
+        workers = sum(name_of(process).startswith("ray::") and name_of(process) != "ray::IDLE" for process in running)
+        ended = end_node(record)
+    if not ended:
+        print(f"{record.describe()} had ended already; its record and its files are removed")
+        return 0
+    print(f"ended {record.describe()}: {ended} processes" + f", {workers} of them of runs" * bool(workers))
+    if users:
+        print(f"was in use by {', '.join(f'process {user}' for user in users)} of this machine, which cannot go on")
+    if record.role == "head":
+        print("machines that had joined it leave within a minute; 'gen-dist down' there does so at once")
+    return 0
