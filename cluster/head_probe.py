@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from typing import Any
 
 import gen_dist
 from gen_dist.source_hash import source_hash
@@ -83,17 +84,19 @@ def ask_head(address: str, token: str, leave: Versions | None = None) -> HeadFac
 
 def answer(address: str, leave: str | None) -> object:
     """What the child prints. Facts, or a str as in `ask_head`."""
-    from ray._raylet import GcsClient
-    from ray.core.generated.gcs_pb2 import GcsNodeInfo
+    import ray._raylet
+    import ray.core.generated.gcs_pb2
     from ray.exceptions import AuthenticationError
 
+    client_of: Any = vars(ray._raylet)["GcsClient"]  # made by a compiler: no types
+    alive = vars(ray.core.generated.gcs_pb2)["GcsNodeInfo"].GcsNodeState.ALIVE
     try:
-        client = GcsClient(address=address)
+        client = client_of(address=address)
         if leave is not None:
             client.internal_kv_put(PLACE, leave.encode(), overwrite=True, namespace=PLACE, timeout=SECONDS)
         about = client.internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster", timeout=SECONDS)
         left = client.internal_kv_get(PLACE, namespace=PLACE, timeout=SECONDS)
-        infos = client.get_all_node_info(timeout=SECONDS, state_filter=GcsNodeInfo.GcsNodeState.ALIVE).values()
+        infos = client.get_all_node_info(timeout=SECONDS, state_filter=alive).values()
     except AuthenticationError:
         return "refused"
     except Exception as error:
@@ -109,4 +112,4 @@ def answer(address: str, leave: str | None) -> object:
 
 
 if __name__ == "__main__":
-    print(json.dumps(answer(*(*sys.argv[1:], None)[:2])))
+    print(json.dumps(answer(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)))

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from gen_dist.cluster.head_probe import SAME_MINOR_PYTHON
 from gen_dist.cluster.janitor import users
+from gen_dist.cluster.keeper import command_line, program
 from gen_dist.cluster.node_record import (
     TOKEN_VARIABLES,
     NodeRecord,
@@ -38,7 +39,7 @@ def start_node(record: NodeRecord, token: str, arguments: Sequence[str]) -> Node
         write_record(record)  # before there is anything to end, so that `down` finds it even if we are killed
         write_token(token)
         with tempfile.TemporaryFile("w+") as output:  # no pipe: Ray's processes would keep it open
-            command = [sys.executable, "-m", "gen_dist.cluster.start_ray", *arguments, f"--temp-dir={record.folder}"]
+            command = [sys.executable, "-m", "gen_dist.cluster.start_ray", record.folder, *arguments]
             starter = subprocess.Popen(
                 command, env=node_environment(os.environ, token_path()), stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, start_new_session=True,
@@ -81,7 +82,7 @@ def last_line(output: str) -> str:
 
 def node_processes(record: NodeRecord) -> list[int]:
     """Living processes of the node. A driver has files open in the folder too, but is of another session."""
-    found = []
+    found = [record.session] if record.session and record.folder in command_line(record.session) else []  # the starter
     for process in users(record.folder):
         with suppress(ProcessLookupError):
             if record.session in (0, os.getsid(process)):
@@ -97,7 +98,7 @@ def drivers(record: NodeRecord) -> list[int]:
 def is_running(record: NodeRecord) -> bool:
     """Whether the node can be used: its raylet runs, and a head's table too."""
     needed = {"raylet", "gcs_server"} if record.role == "head" else {"raylet"}
-    return needed <= {name_of(process) for process in node_processes(record)}
+    return needed <= {program(process) for process in node_processes(record)}
 
 
 def end_node(record: NodeRecord) -> int:
@@ -106,18 +107,16 @@ def end_node(record: NodeRecord) -> int:
     Raises:
         RunError: some cannot be ended, or are another user's; the record stays.
     """
-    running = {process: name_of(process) for process in node_processes(record)}
+    running = {process: program(process) for process in node_processes(record)}
+    keepers = [process for process in running if "gen_dist.cluster.keeper" in command_line(process)]
+    _signal(keepers, signal.SIGKILL)  # or it would not leave the others the time that they need
     for name in ("raylet", "gcs_server"):
         ours = [process for process, its in running.items() if its == name]
-        for process in ours:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
+        _signal(ours, signal.SIGTERM)
         _wait(lambda ours=ours: not {*ours} & {*node_processes(record)}, GRACE_SECONDS)  # type: ignore[misc]
     deadline = time.monotonic() + GRACE_SECONDS
     while (left := node_processes(record)) and time.monotonic() < deadline:
-        for process in left:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        _signal(left, signal.SIGKILL)
         time.sleep(0.05)
     if left:
         raise RunError(f"{record.describe()}: processes {left} are still there {GRACE_SECONDS:g} s after SIGKILL")
@@ -126,12 +125,10 @@ def end_node(record: NodeRecord) -> int:
     return len(running)
 
 
-def name_of(process: int) -> str:
-    """The program, such as raylet."""
-    try:
-        return Path(os.fsdecode(Path(f"/proc/{process}/cmdline").read_bytes().partition(b"\0")[0])).name
-    except OSError:
-        return ""
+def _signal(processes: Iterable[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 def _wait(what: Callable[[], bool], seconds: float) -> None:

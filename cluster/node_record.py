@@ -37,10 +37,10 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class Way:
-    """How a driver on this machine connects: `node_address` chooses the node here, None leaves that to Ray."""
+    """How a driver on this machine connects: through the node of `record`; None: through one that Ray finds."""
 
     address: str
-    node_address: str | None
+    record: NodeRecord | None
     environment: Mapping[str, str]
 
 
@@ -126,7 +126,7 @@ def way_to(address: str, record: NodeRecord | None, token: str | None, environme
     changes = {}
     if token is not None and not any(environment.get(name) for name in TOKEN_VARIABLES):
         changes = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    return Way(record.head, record.address, changes)
+    return Way(record.head, record, changes)
 
 
 def saved_way(address: str) -> Way:

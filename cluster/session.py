@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from gen_dist.cluster.head_probe import SAME_MINOR_PYTHON
 from gen_dist.cluster.janitor import dismiss, hire
+from gen_dist.cluster.node_processes import is_running
 from gen_dist.cluster.node_record import TOKEN_VARIABLES, saved_way
 from gen_dist.cluster.placement import Node
 from gen_dist.errors import RunError, UserError
@@ -97,6 +98,10 @@ def joined_cluster(address: str) -> Iterator[None]:
     """Connected through this machine's node, with the token that `gen-dist up` or `join` kept here, if they ran."""
     check_address(address)
     way = saved_way(address)
+    if way.record is not None and not is_running(way.record):
+        again = "up" if way.record.role == "head" else f"join {way.record.head}"
+        raise UserError(f"--address {address}: {way.record.describe()} has ended; 'gen-dist {again}' starts it again")
+    check_address(way.address)  # auto is none, and a head may have gone
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds for a head node to answer, or refuse the token
     with changed_environment({**SAME_MINOR_PYTHON, **way.environment}):
@@ -107,7 +112,7 @@ def joined_cluster(address: str) -> Iterator[None]:
             with without_stderr():
                 ray.init(
                     address=way.address,
-                    _node_ip_address=way.node_address,
+                    _node_ip_address=None if way.record is None else way.record.address,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
@@ -149,22 +154,30 @@ def check_address(address: str, name: str = "--address") -> None:
     Raises:
         UserError: a ray:// address, a malformed one, or one where nothing listens.
     """
+    place = parse_address(address, name)
+    if place is None:
+        return
+    try:
+        with suppress(TimeoutError), socket.create_connection(place, timeout=5):
+            return
+        raise UserError(f"{name} {address}: no answer within 5 s; is the Ray head node running there?")
+    except OSError as error:
+        raise UserError(f"{name} {address}: {error.strerror or error}; is the Ray head node running there?") from None
+
+
+def parse_address(address: str, name: str = "--address") -> tuple[str, int] | None:
+    """Host and port; None for auto. Raises UserError as `check_address`, but for connecting."""
     if address.startswith("ray://"):
         raise UserError(
             f"{name} {address}: Ray Client addresses are not supported; run 'gen-dist train' on a node of the "
             "cluster with --address HOST:PORT, or hand it over with 'ray job submit'"
         )
     if address == "auto":
-        return
+        return None
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise UserError(f"{name} {address}: must be HOST:PORT of a Ray head node, such as 192.0.2.1:6379, or auto")
-    try:
-        with suppress(TimeoutError), socket.create_connection((host, int(port)), timeout=5):
-            return
-        raise UserError(f"{name} {address}: no answer within 5 s; is the Ray head node running there?")
-    except OSError as error:
-        raise UserError(f"{name} {address}: {error.strerror or error}; is the Ray head node running there?") from None
+    return host, int(port)
 
 
 def make_folder(base: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -17,11 +18,12 @@ from gen_dist.launch.commands import (
     split,
     status,
     stop,
+    template,
     verify,
     version,
     warm_up,
 )
-from gen_dist.launch.node_commands import down, join, up
+from gen_dist.launch.node_commands import down, join, nodes, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
@@ -37,9 +39,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, status, stop, diff, up, join, down):
-    app.command()(command)
-for command in (prepare, inspect, verify, merge, split, generate, configs, warm_up, version):
+TRAINING: tuple[Callable[..., Any], ...] = (train, status, stop, diff, up, join, nodes, down)
+OTHERS: tuple[Callable[..., Any], ...] = (
+    prepare, inspect, verify, merge, split, generate, configs, template, warm_up, version,
+)  # fmt: skip
+for command in (*TRAINING, *OTHERS):
     app.command()(command)
 
 

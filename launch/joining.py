@@ -2,19 +2,22 @@
 
 import os
 import secrets
+import time
 from pathlib import Path
 
 from gen_dist.cluster.head_probe import HeadFacts, ask_head, mismatch, own_versions
 from gen_dist.cluster.node_processes import end_node, start_node
 from gen_dist.cluster.node_record import NodeRecord, record_locked, resolved
 from gen_dist.cluster.own_address import own_address_towards
-from gen_dist.cluster.session import check_address, make_folder
+from gen_dist.cluster.session import check_address, make_folder, parse_address
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.nodes import DEFAULT_PORT, Wish, check_system, running_node, stay
 from gen_dist.launch.tokens import asked_token, given_token
 
+RETRY_SECONDS = 1.0
 
-def join_head(address: str, wish: Wish, token: str | None, token_file: Path | None) -> int:
+
+def join_head(address: str, wish: Wish, token: str | None, token_file: Path | None, wait: float) -> int:
     check_system()
     address = address if ":" in address else f"{address}:{DEFAULT_PORT}"
     with record_locked():
@@ -23,7 +26,7 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
         if (record := running_node()) is not None:
             print(already(record, head, wish))
             return 0
-        check_address(address, "join")
+        wait_for_head(address, wait)
         token = given or asked_token()
         check_head(address, head, token)
         own = own_address_towards(head.rpartition(":")[0], wish.node_ip_address)
@@ -34,6 +37,19 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
     print(f"The cluster has {facts.describe()}. Then, here or there:\n  gen-dist train PRESET --address {head}")
     print(f"'gen-dist down' leaves it. Ray's logs: {record.folder}/session_latest/logs", flush=True)
     return stay(record) if wish.block else 0
+
+
+def wait_for_head(address: str, seconds: float) -> None:
+    """Until something listens there. Raises UserError as `check_address` does, if `seconds` are over."""
+    parse_address(address, "join")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return check_address(address, "join")
+        except UserError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_SECONDS)
 
 
 def already(record: NodeRecord, head: str, wish: Wish) -> str:

@@ -16,6 +16,7 @@ TemporaryFolder = Annotated[
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE", help="that holds the token; - for standard input")
 ]
+Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="how long to wait for it")]
 Block = Annotated[bool, typer.Option("--block", help="stay, and end the node on Ctrl-C or SIGTERM")]
 
 
@@ -45,6 +46,7 @@ def join(
     num_cpus: Cpus = None,
     object_store_mb: ObjectStore = 200,
     temp_dir: TemporaryFolder = None,
+    wait: Wait = 0,
     block: Block = False,
 ) -> int:
     """Put this machine into the cluster of another, where 'gen-dist up' ran. Asks for the token if none is given."""
@@ -52,7 +54,19 @@ def join(
     from gen_dist.launch.nodes import Wish
 
     wish = Wish(node_ip_address, num_cpus, object_store_mb, temp_dir, block)
-    return join_head(address, wish, token, token_file)
+    return join_head(address, wish, token, token_file, wait)
+
+
+def nodes(
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="of the head, or 'auto': this machine's")] = "auto",
+    token_file: TokenFile = None,
+    wait_for: Annotated[int, typer.Option(metavar="N", min=1, help="wait until there are N")] = 1,
+    wait: Wait = 0,
+) -> None:
+    """List the machines of a cluster. Exit code 2: it does not answer, or there are fewer than --wait-for."""
+    from gen_dist.launch.listing import list_machines
+
+    list_machines(address, token_file, wait_for, wait)
 
 
 def down() -> int:

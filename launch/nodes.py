@@ -4,14 +4,16 @@ import sys
 import time
 from dataclasses import dataclass
 
-from gen_dist.cluster.node_processes import drivers, end_node, is_running, name_of, node_processes
+from gen_dist.cluster.keeper import program
+from gen_dist.cluster.node_processes import drivers, end_node, is_running, node_processes
 from gen_dist.cluster.node_record import NodeRecord, read_record, record_locked
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.signals import stop_on_signals
 from gen_dist.preparing.pool import cpus
 
 DEFAULT_PORT = 6379  # Ray's own
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 2.0
+WORKERS = ("ray::TrainWorker", "ray::decode_there")
 
 
 @dataclass(frozen=True)
@@ -54,30 +56,34 @@ def stay(record: NodeRecord) -> int:
     """Until a signal comes, then end the node. Raises RunError if it ended by itself."""
     with stop_on_signals() as stop:
         while not stop:
+            if read_record() != record:
+                print(f"{record.describe()}: ended by 'gen-dist down'")
+                return 0
             if not is_running(record):
                 with record_locked():
                     end_node(record)
-                raise RunError(f"{record.describe()} has ended by itself; was its head, or it, ended?")
+                raise RunError(f"{record.describe()} has ended by itself: its head is gone, or Ray failed")
             time.sleep(WATCH_SECONDS)
-    return end_this_node()
+    return end_this_node(record)
 
 
-def end_this_node() -> int:
+def end_this_node(expected: NodeRecord | None = None) -> int:
+    """End the node of this machine; only if it is the `expected` one, where that is given."""
     check_system()
     with record_locked():
         record = read_record()
-        if record is None:
+        if record is None or expected not in (None, record):
             print("nothing to end: neither 'gen-dist up' nor 'gen-dist join' runs on this machine")
             return 0
         running, users = node_processes(record), drivers(record)
-        workers = sum(name_of(process).startswith("ray::") and name_of(process) != "ray::IDLE" for process in running)
+        workers = sum(program(process).startswith(WORKERS) for process in running)
         ended = end_node(record)
     if not ended:
-        print(f"{record.describe()} had ended already; its record and its files are removed")
+        print(f"{record.describe()} had ended already; what was left of it is removed")
         return 0
     print(f"ended {record.describe()}: {ended} processes" + f", {workers} of them of runs" * bool(workers))
     if users:
         print(f"was in use by {', '.join(f'process {user}' for user in users)} of this machine, which cannot go on")
     if record.role == "head":
-        print("machines that had joined it leave within a minute; 'gen-dist down' there does so at once")
+        print("machines that had joined it leave within some 60 s; 'gen-dist down' there does so at once")
     return 0

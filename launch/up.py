@@ -54,7 +54,9 @@ def check_port(port: int) -> None:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        raise UserError(f"--port {port}: {error.strerror}; end what uses it, or choose another") from None
+        raise UserError(
+            f"--port {port}: {os.strerror(error.errno or 0)}; end what uses it, or choose another"
+        ) from None
 
 
 def leave_versions(record: NodeRecord, token: str) -> HeadFacts:
