@@ -33,10 +33,16 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
         record = NodeRecord("member", head, own.address, own.interface, make_folder(wish.temp_dir))
         record = start_node(record, token, [f"--address={head}", *wish.arguments(own.address)])
         facts = confirm(record, token)
-    print(f"joined {head}: this machine is {record.address} ({own.describe()})")
-    print(f"The cluster has {facts.describe()}. Then, here or there:\n  gen-dist train PRESET --address {head}")
-    print(f"'gen-dist down' leaves it. Ray's logs: {record.folder}/session_latest/logs", flush=True)
-    return stay(record) if wish.block else 0
+    lines = [
+        f"joined {head}: this machine is {record.address} ({own.describe()})",
+        f"The cluster has {facts.describe()}. Then, here or there:",
+        f"  gen-dist train PRESET --address {head}",
+        f"'gen-dist down' leaves it. Ray's logs: {record.folder}/session_latest/logs",
+    ]
+    if wish.block:
+        return stay(record, lines)
+    print("\n".join(lines))
+    return 0
 
 
 def wait_for_head(address: str, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gen_dist.cluster.keeper import program
@@ -52,9 +53,10 @@ def running_node() -> NodeRecord | None:
     return record
 
 
-def stay(record: NodeRecord) -> int:
-    """Until a signal comes, then end the node. Raises RunError if it ended by itself."""
-    with stop_on_signals() as stop:
+def stay(record: NodeRecord, lines: Sequence[str]) -> int:
+    """Say these lines, wait for a signal, then end the node. Raises RunError if it ended by itself."""
+    with stop_on_signals() as stop:  # before anyone reads that the node is there
+        print("\n".join(lines), flush=True)
         while not stop:
             if read_record() != record:
                 print(f"{record.describe()}: ended by 'gen-dist down'")

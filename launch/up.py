@@ -32,8 +32,11 @@ def start_head(port: int | None, wish: Wish, token_file: Path | None) -> int:
         token = given or secrets.token_hex(16)
         record = start_node(record, token, [*HEAD_ONLY, f"--port={port}", *wish.arguments(own.address)])
         facts = leave_versions(record, token)
-    print("\n".join(report(record, own, facts, None if given else token)), flush=True)
-    return stay(record) if wish.block else 0
+    lines = report(record, own, facts, None if given else token)
+    if wish.block:
+        return stay(record, lines)
+    print("\n".join(lines))
+    return 0
 
 
 def already(record: NodeRecord, port: int | None, wish: Wish) -> str:

@@ -33,8 +33,8 @@ leave() {
 trap leave EXIT
 trap '[ -z "$train" ] || kill -TERM "$train"' TERM
 
-on() { # NODE COMMAND...: run it there; steps share the node's CPUs
-  srun --overlap --nodes=1 --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --nodelist="$1" "${@:2}"
+on() { # NODE COMMAND...: in a subshell, which becomes srun, so that signals reach it; steps share the node's CPUs
+  exec srun --overlap --nodes=1 --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --nodelist="$1" "${@:2}"
 }
 
 on "$head" gen-dist up --block --port "$port" &
@@ -43,7 +43,7 @@ for node in "${nodes[@]:1}"; do
   on "$node" gen-dist join "$head:$port" --wait 300 --block &
   steps+=($!)
 done
-on "$head" gen-dist nodes --address "$head:$port" --wait-for ${#nodes[@]} --wait 300
+(on "$head" gen-dist nodes --address "$head:$port" --wait-for ${#nodes[@]} --wait 300)
 
 on "$head" gen-dist train "$@" --address "$head:$port" &
 train=$!
