@@ -20,8 +20,9 @@ RETRY_SECONDS = 1.0
 def join_head(address: str, wish: Wish, token: str | None, token_file: Path | None, wait: float) -> int:
     check_system()
     address = address if ":" in address else f"{address}:{DEFAULT_PORT}"
+    parse_address(address, "join")
+    given = given_token(token, token_file, os.environ)
     with record_locked():
-        given = given_token(token, token_file, os.environ)
         head = resolved(address)
         if (record := running_node()) is not None:
             print(already(record, head, wish))
@@ -47,7 +48,6 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
 
 def wait_for_head(address: str, seconds: float) -> None:
     """Until something listens there. Raises UserError as `check_address` does, if `seconds` are over."""
-    parse_address(address, "join")
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -20,12 +20,12 @@ HEAD_ONLY = ("--head", "--include-dashboard=false")
 
 def start_head(port: int | None, wish: Wish, token_file: Path | None) -> int:
     check_system()
+    given = given_token(None, token_file, os.environ)
     with record_locked():
         if (record := running_node()) is not None:
             print(already(record, port, wish))
             return 0
         port = port or DEFAULT_PORT
-        given = given_token(None, token_file, os.environ)
         own = own_address_towards(None, wish.node_ip_address)
         check_port(port)
         record = NodeRecord("head", f"{own.address}:{port}", own.address, own.interface, make_folder(wish.temp_dir))

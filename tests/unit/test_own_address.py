@@ -1,5 +1,7 @@
 """Which address a Ray node gets."""
 
+import sys
+
 import pytest
 
 from gen_dist.cluster.own_address import choose_address, own_interfaces, source_address
@@ -46,6 +48,4 @@ def test_this_machine_leaves_out_loopback():
 def test_a_host_finds_its_address(hosts):
     code = "from gen_dist.cluster.own_address import own_address_towards as f; print(f(None, None).describe())"
     with hosts(1) as [host]:
-        import sys
-
         assert host.run([sys.executable, "-c", code]).stdout == "eth0, towards the default route\n"
