@@ -38,9 +38,9 @@ class HeadFacts:
     nodes: dict[str, tuple[int, int]]
 
     def describe(self) -> str:
-        machines = f"{len(self.nodes)} machine" + "s" * (len(self.nodes) != 1)
         cpus, gpus = (sum(node[i] for node in self.nodes.values()) for i in range(2))
-        return f"{machines}, {cpus} CPUs" + f", {gpus} GPUs" * bool(gpus)
+        counts = {"machine": len(self.nodes), "CPU": cpus, **({"GPU": gpus} if gpus else {})}
+        return ", ".join(f"{count} {what}" + "s" * (count != 1) for what, count in counts.items())
 
 
 def own_versions() -> Versions:

@@ -56,7 +56,7 @@ def table(address: str, facts: HeadFacts) -> list[str]:
     head = address.rpartition(":")[0]
     width = max(map(len, facts.nodes), default=0)
     lines = [
-        f"{node:{width}}  {cpus:3} CPUs" + f"  {gpus} GPUs" * bool(gpus) + "  head" * (node == head)
+        f"{node:{width}}  CPUs {cpus:3}" + f"  GPUs {gpus}" * bool(gpus) + "  head" * (node == head)
         for node, (cpus, gpus) in sorted(facts.nodes.items())
     ]
     return [*lines, facts.describe()]

@@ -79,7 +79,7 @@ def test_three_machines_train_and_leave_nothing(machines):
 
     up = head.gen_dist("up", "--num-cpus", "1")
     assert up.code == 0, up.err
-    assert f"up: the Ray head {address} (eth0, towards the default route), 1 machine, 1 CPUs" in up.out
+    assert f"up: the Ray head {address} (eth0, towards the default route), 1 machine, 1 CPU" in up.out
     [join_line] = re.findall(r"^  gen-dist (join .*)$", up.out, re.MULTILINE)
     [token_file] = head.home.glob(".local/state/gen-dist/nodes/*/token")
     assert stat.S_IMODE(token_file.stat().st_mode) == 0o600

@@ -111,7 +111,7 @@ def test_a_token_that_the_user_gave_is_not_printed():
     made, given = ("\n".join(up.report(HEAD, own, TWO, token)) for token in ("made-here", None))
     assert "gen-dist join 10.0.0.1:6379 --token made-here" in made
     assert "gen-dist join 10.0.0.1:6379 --token-file FILE" in given
-    assert "the Ray head 10.0.0.1:6379 (eth0, the only one), 2 machines, 12 CPUs, 1 GPUs" in made
+    assert "the Ray head 10.0.0.1:6379 (eth0, the only one), 2 machines, 12 CPUs, 1 GPU" in made
 
 
 def test_a_port_in_use():
@@ -132,7 +132,7 @@ def test_bad_folders_for_ray(folder, message):
 
 def test_machines_are_listed_head_marked():
     assert listing.table("10.0.0.1:6379", TWO) == [
-        "10.0.0.1    4 CPUs  head", "10.0.0.2    8 CPUs  1 GPUs", "2 machines, 12 CPUs, 1 GPUs",
+        "10.0.0.1  CPUs   4  head", "10.0.0.2  CPUs   8  GPUs 1", "2 machines, 12 CPUs, 1 GPU",
     ]  # fmt: skip
 
 
