@@ -9,6 +9,8 @@ from gen_dist.cluster.policy import Failure, Kind
 from gen_dist.engine.collectives import is_collective
 from gen_dist.errors import RunError, UserError
 
+BORN_DEAD = "the process could not start"
+
 
 class WorkerFailed(RunError):
     def __init__(self, failure: Failure) -> None:
@@ -31,14 +33,16 @@ def explain(error: RayError, rank: int, host: str, where: str) -> Failure:
         return Failure(rank, host, where, kind, line, without_colours(str(error)), isinstance(cause, RunError))
     if isinstance(error, GetTimeoutError):
         return Failure(rank, host, where, Kind.DEATH, "it did not answer in time: the machine or the cluster is busy")
-    return Failure(rank, host, where, Kind.DEATH, describe_death(error), without_colours(str(error)))
+    cause = describe_death(error)
+    kind = Kind.EXCEPTION if cause.startswith(BORN_DEAD) else Kind.DEATH
+    return Failure(rank, host, where, kind, cause, without_colours(str(error)))
 
 
 def describe_death(error: BaseException) -> str:
     """Ray's notice of a dead actor, in one line without its advice."""
     text = without_colours(str(error))
     if "creation task" in text:  # it never lived: the last line of the traceback says why
-        return "the process could not start: " + text.strip().splitlines()[-1].strip()[:300]
+        return f"{BORN_DEAD}: " + text.strip().splitlines()[-1].strip()[:300]
     text = " ".join(text.split())
     if "connection error code 2" in text:  # Ray cannot tell these apart either
         return "the process died: killed, crashed or out of memory"

@@ -1,6 +1,8 @@
-"""Faults on purpose, for tests: GEN_DIST_FAULT="kind rank=R [step=S] [phase=P] [stage=G] proof=FILE".
+"""Faults on purpose, for tests: GEN_DIST_FAULT="KIND worker=N [step=S] [phase=P] [stage=G] [seconds=T] proof=FILE; …".
 
-`kill`, `stop`, `segfault` and `raise` hit a rank at a step; `probe` makes a rank look like a machine that rounds
+`worker` counts processes as they are started: the first ones are the first ranks, replacements come after them.
+`kill`, `stop`, `segfault`, `raise` and `nan` hit at a step, or at a stage of the start ("import", "rendezvous"); a
+stopped process goes on after `seconds`, if they are given. `probe` makes a worker look like a machine that rounds
 differently.
 
 A fault that fires writes its proof file first, so that a test can tell a run that survived from one never hurt.
@@ -8,8 +10,9 @@ A fault that fires writes its proof file first, so that a test can tell a run th
 
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +20,22 @@ from typing import Any
 from gen_dist.events import Where
 
 VARIABLE = "GEN_DIST_FAULT"
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segfault": signal.SIGSEGV}
 
 
 @dataclass(frozen=True)
 class Fault:
     kind: str
-    rank: int
+    worker: int
     step: int
     phase: str | None
     stage: str | None
+    seconds: float | None
     proof: Path
 
-    def hits(self, rank: int, where: Where) -> bool:
+    def hits(self, worker: int, where: Where) -> bool:
         return (
-            rank == self.rank
+            worker == self.worker
             and where.step == self.step
             and self.phase in (None, where.phase)
             and self.stage in (None, where.stage)
@@ -38,43 +43,47 @@ class Fault:
         )
 
     def fire(self) -> None:
-        self.proof.write_text(f"{self.kind}\n")
+        self.proof.write_text(f"{self.kind} {os.getpid()}\n")
         if self.kind == "raise":
             raise ValueError("a fault on purpose")
-        signals = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segfault": signal.SIGSEGV}
-        os.kill(os.getpid(), signals[self.kind])
-        time.sleep(60)  # Ray's handler of a segmentation fault writes for a while: nothing may be computed meanwhile
+        if self.kind == "stop" and self.seconds is not None:  # nobody in a stopped process can wake it
+            code = f"import os, signal, time; time.sleep({self.seconds}); os.kill({os.getpid()}, signal.SIGCONT)"
+            subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
+        os.kill(os.getpid(), SIGNALS[self.kind])
+        if self.kind == "segfault":
+            time.sleep(60)  # Ray's handler writes for a while: nothing may be computed meanwhile
 
 
 def parse_fault(text: str) -> Fault:
     kind, *pairs = text.split()
     values: dict[str, Any] = dict(pair.split("=", 1) for pair in pairs)
     return Fault(
-        kind, int(values["rank"]), int(values.get("step", 0)), values.get("phase"), values.get("stage"),
-        Path(values["proof"]),
+        kind, int(values["worker"]), int(values.get("step", 0)), values.get("phase"), values.get("stage"),
+        float(values["seconds"]) if "seconds" in values else None, Path(values["proof"]),
     )  # fmt: skip
 
 
-def inject_faults(rank: int, watch: Callable[[Where], None]) -> Callable[[Where], None]:
-    """`watch`, followed by the fault of the environment where there is one and it hits."""
-    text = os.environ.get(VARIABLE)
-    if not text:
-        return watch
-    fault = parse_fault(text)
+class Injector:
+    """The faults of the environment, if there are any, as far as they concern worker number `worker`."""
 
-    def watch_and_fire(where: Where) -> None:
-        watch(where)
-        if fault.hits(rank, where):
-            fault.fire()
+    def __init__(self, worker: int) -> None:
+        self.worker = worker
+        parts = [part for part in os.environ.get(VARIABLE, "").split(";") if part.strip()]
+        self.faults = [fault for fault in map(parse_fault, parts) if fault.worker == worker]
 
-    return watch_and_fire
+    def at(self, stage: str) -> None:
+        """While it starts."""
+        self.hit(Where(0, "", stage))
 
+    def hit(self, where: Where) -> None:
+        for fault in self.faults:
+            if fault.kind in (*SIGNALS, "raise") and fault.hits(self.worker, where):
+                fault.fire()
 
-def disturb_probe(rank: int, probe: str) -> str:
-    """The hash of a probe, or another where a fault of kind `probe` hits this rank."""
-    text = os.environ.get(VARIABLE)
-    fault = parse_fault(text) if text else None
-    if fault is None or fault.kind != "probe" or fault.rank != rank:
+    def disturb(self, probe: str) -> str:
+        """The hash of a probe, or another where a fault of kind `probe` hits."""
+        for fault in self.faults:
+            if fault.kind == "probe":
+                fault.proof.write_text(f"{fault.kind}\n")
+                return probe[::-1]
         return probe
-    fault.proof.write_text(f"{fault.kind}\n")
-    return probe[::-1]

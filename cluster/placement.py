@@ -5,29 +5,63 @@ from dataclasses import dataclass
 
 from gen_dist.errors import UserError
 
+WORKER_BYTES = 1_000_000_000  # of memory, that a worker is counted with
+SPARE_BYTES = 8_000_000_000  # that a machine has at least, if a process is to wait there for a worker's death
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How many workers the user asked for: between `least` and `most`, or exactly `most` at the start."""
+
+    least: int = 1
+    most: int | None = None  # as many as there are microbatches
+    exactly: bool = False
+
+    def __str__(self) -> str:
+        if self.exactly:
+            return str(self.most)
+        return "auto" if self.most is None else f"{self.least}:{self.most}"
+
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the Ray cluster and what Ray may use of it."""
+    """A machine of the Ray cluster and what Ray may use of it; `memory` in bytes."""
 
     node_id: str
     host: str
     address: str
     cpus: int
     gpus: int
+    memory: int = SPARE_BYTES
+
+    def room(self, threads: int, use_gpus: bool) -> int:
+        """For how many workers."""
+        if use_gpus:
+            return self.gpus
+        return min(self.cpus // threads, max(1, self.memory // WORKER_BYTES))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The node of every rank, and what each worker reserves. Ranks of one node are neighbours."""
+    """The node of every rank, and what each worker reserves. Ranks of one node are neighbours.
+
+    The run goes on with at least `least` workers, and takes up to `most`; `spares` more wait for a worker's death.
+    """
 
     nodes: tuple[Node, ...]
     cpus_per_worker: int
     gpus_per_worker: int
+    least: int = 1
+    most: int = 1
+    spares: int = 0
 
     @property
     def workers(self) -> int:
         return len(self.nodes)
+
+    def room(self, node: Node) -> int:
+        """For how many workers of this run."""
+        return max(node.room(self.cpus_per_worker, self.gpus_per_worker > 0), self.nodes.count(node))
 
     def describe(self) -> list[str]:
         """One line a machine: which ranks it runs."""
@@ -39,27 +73,52 @@ class Plan:
         return lines
 
 
+def place_another(nodes: Sequence[Node], taken: Sequence[Node], plan: Plan) -> Node | None:
+    """The living node with most room left beside the workers that are on `taken`; None if none has any."""
+
+    def left(node: Node) -> int:
+        return plan.room(node) - sum(other.node_id == node.node_id for other in taken)
+
+    best = max(nodes, key=left, default=None)
+    return best if best is not None and left(best) > 0 else None
+
+
 CPU_HINT = "; or train on CPUs with train.device=cpu"
 
 
-def plan_workers(nodes: Sequence[Node], wanted: int | None, microbatches: int, threads: int, device: str) -> Plan:
-    """Place `wanted` workers (None: as many as are useful), on the machine with most room left each.
+def plan_workers(nodes: Sequence[Node], wish: Wish, microbatches: int, threads: int, device: str) -> Plan:
+    """Place as many workers as are wished and useful, each on the machine with most room left.
+
+    Where there is not yet room for `wish.least`, the plan is for those there is room for.
 
     Raises:
-        UserError: more workers than the cluster has room for.
+        UserError: more workers than the batch has microbatches, or more than exactly so many have room for.
     """
+    if wish.least > microbatches:
+        raise UserError(
+            f"--workers {wish}: the batch has {microbatches} microbatches, and a worker needs one; use at most "
+            f"{microbatches} for the least, or a smaller train.microbatch_size"
+        )
     use_gpus = device == "cuda" or (device == "auto" and all(node.gpus for node in nodes))
-    room = {node: node.gpus if use_gpus else node.cpus // threads for node in nodes}
+    room = {node: node.room(threads, use_gpus) for node in nodes}
+    if wish.exactly and not use_gpus:
+        room = {node: node.cpus // threads for node in nodes}  # the user knows what fits into memory
     total = sum(room.values())
-    if wanted is None:
-        wanted = max(1, min(total, microbatches))
-    if wanted > total:
+    most = min(wish.most or microbatches, microbatches)
+    if (wish.exactly and most > total) or total == 0:
         what = "GPUs" if use_gpus else f"CPUs at train.threads={threads}"
         instead = f"use at most {total}, or auto" if total else "use a smaller train.threads, or add machines"
-        raise UserError(f"--workers {wanted}: the cluster has {what} for {total}; {instead}" + CPU_HINT * use_gpus)
+        raise UserError(f"--workers {wish}: the cluster has {what} for {total}; {instead}" + CPU_HINT * use_gpus)
     taken = dict.fromkeys(nodes, 0)
-    for _ in range(wanted):
+    for _ in range(min(most, total)):
         freest = max(nodes, key=lambda node: room[node] - taken[node])  # the first of equals: stable
         taken[freest] += 1
     placed = tuple(node for node in nodes for _ in range(taken[node]))
-    return Plan(placed, cpus_per_worker=threads, gpus_per_worker=int(use_gpus))
+    return Plan(placed, threads, int(use_gpus), wish.least, most, count_spares(nodes, wish, total - most, use_gpus))
+
+
+def count_spares(nodes: Sequence[Node], wish: Wish, excess: int, use_gpus: bool) -> int:
+    """One process waits for a worker's death where memory allows; more where there is room that no microbatch fills."""
+    if use_gpus or not nodes or nodes[0].memory < SPARE_BYTES:
+        return 0
+    return 1 if wish.exactly else max(1, min(excess, (wish.most or 0) - wish.least))

@@ -258,6 +258,7 @@ def list_nodes() -> list[Node]:
         Node(
             n["NodeID"], n["NodeManagerHostname"], n["NodeManagerAddress"],
             int(n["Resources"].get("CPU", 0)), int(n["Resources"].get("GPU", 0)),
+            int(n["Resources"].get("memory", 0)),
         )
         for n in ray.nodes() if n["Alive"]
     ]  # fmt: skip

@@ -5,129 +5,160 @@ torch is imported in methods only: so the driver can start workers before it has
 
 from __future__ import annotations
 
-import queue
+import os
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
 
 from gen_dist.assignment import Assignment, Files
-from gen_dist.cluster.faults import disturb_probe, inject_faults
+from gen_dist.cluster.faults import Injector
+from gen_dist.cluster.membership import Halted, Identity, Membership, Said
+from gen_dist.cluster.outbox import Outbox
+from gen_dist.cluster.turn import Turn
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
-from gen_dist.engine.hardware import Hardware, detect_hardware
-from gen_dist.events import Event, Message
+from gen_dist.engine.hardware import detect_hardware
+from gen_dist.errors import FaultyRank
+from gen_dist.events import Message, Where
 from gen_dist.preparing.resolving import locate_pack
 from gen_dist.source_hash import source_hash
 
 if TYPE_CHECKING:
-    import torch.distributed as dist
+    from gen_dist.engine.process_groups import Meeting
+    from gen_dist.training import Trainer
 
-MOST_WAITING_EVENTS = 64  # then training waits for the supervisor
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who a worker is and what it has."""
-
-    host: str
-    source: str
-    hardware: Hardware
-    data_hash: str
-
-
-@dataclass(frozen=True)
-class Rendezvous:
-    """Where the ranks of a generation meet."""
-
-    address: str
-    port: int
-    generation: int
-    timeout_seconds: float
-
-    @property
-    def is_local(self) -> bool:
-        return self.address.startswith("127.")
+LEAVE_SECONDS = 8.0  # without a sign of the supervisor
+STARTING = "start-up"
 
 
 class TrainWorker:
-    """Ray makes an actor of it, with a few threads: `run` keeps one busy, the others answer."""
+    """Ray makes an actor of it, with several threads: `run` keeps one busy, the others answer."""
 
-    def __init__(self) -> None:
-        self.where = "start-up"
-        self.events: queue.Queue[Event] = queue.Queue(MOST_WAITING_EVENTS)
-        self.stop = threading.Event()
+    def __init__(self, number: int) -> None:
+        """`number`: how many workers were started before this one."""
+        self.where = STARTING
+        self.outbox = Outbox()
+        self.turn = Turn()
+        self.faults = Injector(number)
+        self.alive = time.monotonic()
+        self.trainer: Trainer
 
     def identify(self, data_path: str, pack: Path) -> Identity:
         """Also opens the data, so that a node without it is named before anything starts."""
+        self.faults.at("import")
         self.pack = locate_pack(data_path, pack)
         data_hash = Pack.open(self.pack).content_hash
-        return Identity(socket.gethostname(), source_hash(), detect_hardware(), data_hash)
+        return Identity(socket.gethostname(), os.getpid(), source_hash(), detect_hardware(), data_hash)
 
-    def probe(self, config: RunConfig, rank: int) -> str:
+    def probe(self, config: RunConfig) -> str:
         """What this process makes of the step that all workers' probes do; `config` is resolved."""
         from gen_dist.engine.probe import probe_hash
 
-        return disturb_probe(rank, probe_hash(config, Pack.open(self.pack).shape[2]))
+        return self.faults.disturb(probe_hash(config, Pack.open(self.pack).shape[2]))
 
-    def run(self, assignment: Assignment, resume: Files | None, init: Files | None, rendezvous: Rendezvous) -> int:
-        """Train; returns the number of finished steps. `resume` and `init` are the assignment's, sent once to all."""
-        import torch.distributed as dist
+    def run(self, assignment: Assignment, resume: Files | None, init: Files | None) -> int:
+        """Train, in one generation after another; returns the number of finished steps.
 
-        from gen_dist.training import train
+        `resume` and `init` are the assignment's, sent once to all.
+        """
+        from gen_dist.training import Trainer
 
-        group = None
-        if assignment.ownership.workers > 1:
-            self.where = "rendezvous"
-            group = self.meet(assignment, rendezvous)
+        self.alive = time.monotonic()
+        threading.Thread(target=self.watch_supervisor, daemon=True).start()
         assignment = replace(assignment, pack=self.pack, resume=resume, init=init)
-        watch = inject_faults(assignment.rank, self.note)
+        self.trainer = trainer = Trainer(assignment, self.outbox.send, self.note, self.turn.check)
         try:
-            return train(assignment, self.events.put, self.stop.is_set, watch, group)
+            halted = Halted(trainer.standing)
+            while (membership := self.turn.wait(halted, self.outbox.wake)) is not None:
+                halted = self.train(trainer, membership)
+            return trainer.engine.state.step
         finally:
-            if dist.is_initialized():
-                dist.destroy_process_group()
+            trainer.close()
+            self.turn, self.outbox = Turn(), Outbox()  # for another run
 
-    def meet(self, assignment: Assignment, rendezvous: Rendezvous) -> dist.ProcessGroup:
-        """Join the process group of this generation."""
-        import torch.distributed as dist
+    def train(self, trainer: Trainer, membership: Membership) -> Halted:
+        """In one generation, until it is left or the run ends."""
+        from gen_dist.engine.collectives import is_collective
+        from gen_dist.engine.process_groups import GroupBroken, process_group
+        from gen_dist.training import Ending
 
+        place, connections = membership.place, self.turn.connections
+        self.where = f"generation {membership.generation}, rendezvous"
+        try:
+            self.faults.at("rendezvous")
+            with process_group(self.meeting(membership), connections, trainer.config.train.device) as group:
+                trainer.join(place, group)
+                ending = trainer.run(self.turn.asked)
+            return Halted(trainer.standing, ended=ending is not Ending.PAUSED)
+        except FaultyRank as error:
+            return Halted(trainer.standing, broke=str(error), faulty=error.rank)
+        except Exception as error:
+            if not (connections.broken or isinstance(error, GroupBroken) or is_collective(error)):
+                raise
+            return Halted(trainer.standing, broke=f"{type(error).__name__}: {error}")
+
+    def meeting(self, membership: Membership) -> Meeting | None:
+        """Where this worker meets the others; None if there are none."""
         from gen_dist.cluster.network import choose_interface
+        from gen_dist.engine.process_groups import Meeting
 
+        place, rendezvous = membership.place, membership.rendezvous
+        if place.ownership.workers == 1:
+            return None
         own = rendezvous.address if rendezvous.is_local else ray.util.get_node_ip_address()
         interface = choose_interface(own)
-        self.events.put(Message(f"rank {assignment.rank} on {socket.gethostname()} uses interface {interface} ({own})"))
-        timeout = timedelta(seconds=rendezvous.timeout_seconds)
-        store = dist.TCPStore(rendezvous.address, rendezvous.port, is_master=False, timeout=timeout)
-        dist.init_process_group(
-            "nccl" if assignment.config.train.device == "cuda" else "gloo",
-            store=dist.PrefixStore(f"generation-{rendezvous.generation}", store),
-            rank=assignment.rank,
-            world_size=assignment.ownership.workers,
-            timeout=timeout,
-        )
-        assert dist.group.WORLD is not None
-        return dist.group.WORLD
+        if membership.generation == 0:
+            line = f"rank {place.rank} on {socket.gethostname()} uses interface {interface} ({own})"
+            self.outbox.send(Message(line))
+        return Meeting(
+            rendezvous.address, rendezvous.port, f"generation-{membership.generation}", own, place.rank,
+            place.ownership.workers, rendezvous.timeout_seconds,
+        )  # fmt: skip
 
     def note(self, where: object) -> None:
         self.where = str(where)
+        if isinstance(where, Where):
+            self.faults.hit(where)
 
-    def poll(self, seconds: float) -> tuple[str, list[Event]]:
-        """What the worker is doing, and the events since the last call; waits up to `seconds` for the first one."""
-        events: list[Event] = []
-        deadline = time.monotonic() + seconds
-        try:
-            while True:
-                left = deadline - time.monotonic()
-                events.append(self.events.get(timeout=left) if left > 0 and not events else self.events.get_nowait())
-        except queue.Empty:
-            return self.where, events
+    def poll(self, taken: int, seconds: float) -> Said:
+        """What the worker is doing, and the events from number `taken` on; waits up to `seconds` for the first one."""
+        self.alive = time.monotonic()
+        known = self.turn.halted
+        events = self.outbox.read(taken, seconds, lambda: self.turn.halted is not known)
+        return Said(self.where, self.turn.generation, self.turn.halted is not None, taken, events)
+
+    def beat(self) -> None:
+        """The supervisor lives."""
+        self.alive = time.monotonic()
+
+    def watch_supervisor(self) -> None:
+        while time.monotonic() - self.alive < LEAVE_SECONDS:
+            time.sleep(0.5)
+        os._exit(1)  # nothing here can be saved without it, and Ray may take minutes to notice
+
+    def halt(self, generation: int, gently: bool) -> Halted:
+        """Leave this generation, at the end of a step if `gently`, else at once; answers when it is done."""
+        self.turn.leave(generation, gently)
+        return self.turn.wait_halted(generation)
+
+    def proceed(self, membership: Membership | None) -> None:
+        """Go on in another generation; None: end."""
+        self.turn.give(membership)
+
+    def snapshot(self) -> Files:
+        """The state of a worker that has halted."""
+        return self.trainer.snapshot()
+
+    def adopt(self, files: Files) -> Halted:
+        """Become as far as the worker is whose state this is; for one that has halted, too."""
+        self.trainer.adopt(files)
+        return self.turn.moved(self.trainer.standing)
 
     def request_stop(self) -> None:
         """Finish the step in progress, together with all others, and end."""
-        self.stop.set()
+        self.turn.stop = True

@@ -14,3 +14,11 @@ class RunError(Exception):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class FaultyRank(RunError):
+    """All ranks found together that one of them computes what no other does. Names where; `rank` is that one."""
+
+    def __init__(self, message: str, rank: int) -> None:
+        super().__init__(message)
+        self.rank = rank

@@ -11,7 +11,7 @@ class Where:
 
     step: int
     phase: str
-    stage: str  # "data", "compute", "optimise" or "commit"
+    stage: str  # "data", "compute", "reduce", "agree", "optimise", "commit"; "checkpoint"
 
     def __str__(self) -> str:
         return f"step {self.step}, {self.phase} phase, {self.stage}"
@@ -52,9 +52,10 @@ class CheckpointReady:
 
 @dataclass(frozen=True)
 class Message:
-    """A line for the log and the terminal."""
+    """A line for the log and, unless it is `detail` (a traceback, say), the terminal."""
 
     text: str
+    detail: bool = False
 
 
 @dataclass(frozen=True)

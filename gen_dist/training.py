@@ -3,14 +3,13 @@
 config -> pack -> loader -> engine -> events. Every worker runs this; only the one that reports sends events.
 """
 
-import time
 from collections.abc import Callable
+from enum import Enum
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
-from gen_dist.assignment import Assignment
+from gen_dist.assignment import Assignment, Files
 from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.loader import Loader
@@ -19,19 +18,23 @@ from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.ddp import DDPReducer
-from gen_dist.engine.engine import Engine, StepReport
+from gen_dist.engine.engine import Asked, Engine, StepReport
 from gen_dist.engine.memory import explain_out_of_memory
+from gen_dist.engine.reducer import Reducer
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
 from gen_dist.engine.tree_reducer import TreeReducer
-from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
-from gen_dist.health import Health
+from gen_dist.events import Event, Where
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
-from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
-from gen_dist.vital_signs import VitalSigns
+from gen_dist.reporting import Reporter, Step, is_due
+from gen_dist.standing import Place, Standing
 
-SHOWN_SAMPLES, SHOWN_RECONSTRUCTIONS = 64, 32
+
+class Ending(Enum):
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    PAUSED = "paused"
 
 
 def train(
@@ -48,41 +51,121 @@ def train(
     Returns:
         The number of finished steps.
     """
-    config = assignment.config
-    # Explicitly, and after every import that might set it: gradients differ in their last bits between thread counts.
-    torch.set_num_threads(config.train.threads)
-    pack = Pack.open(assignment.pack)
-    warm_up(*kernels_used(pack, config.data.augment))  # before the loader's threads start, which would all compile
-    with explain_out_of_memory(config, pack.shape[2]):
-        return train_on(pack, assignment, send, stop, watch, group)
-
-
-def train_on(
-    pack: Pack,
-    assignment: Assignment,
-    send: Callable[[Event], None],
-    stop: Callable[[], bool],
-    watch: Callable[[Where], None],
-    group: dist.ProcessGroup | None,
-) -> int:
-    """Step until done; arguments and result as of `train`."""
-    config, engine = assignment.config, build_engine(assignment, pack, watch, group)
-    reporter = Reporter(engine, config, pack, send if assignment.reports else None)
+    trainer = Trainer(assignment, send, watch)
     try:
-        while engine.state.step < config.train.steps:
-            report = engine.step(stop())
-            last = report.stop or engine.state.step == config.train.steps
-            reporter.step_done(report, last, hold_together(engine.state, config, group, last))
-            if report.stop:
-                break
-        return engine.state.step
+        trainer.join(trainer.first_place(), group)
+        trainer.run(lambda: Asked(stop=stop()))
+        return trainer.engine.state.step
     finally:
-        engine.loader.close()
-        engine.reducer.reset()
+        trainer.close()
+
+
+class Trainer:
+    """One worker's training: everything is built once, and steps are done in one group after another."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        send: Callable[[Event], None],
+        watch: Callable[[Where], None] = lambda where: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called before every microbatch, and raises where it is not worth computing."""
+        self.assignment, self.config = assignment, assignment.config
+        # Explicitly, after every import that might set it: gradients differ in their last bits between thread counts.
+        torch.set_num_threads(self.config.train.threads)
+        self.pack = Pack.open(assignment.pack)
+        # Before the loader's threads start, which would all compile.
+        warm_up(*kernels_used(self.pack, self.config.data.augment))
+        with explain_out_of_memory(self.config, self.pack.shape[2]):
+            self.engine = build_engine(assignment, self.pack, watch, None, check)
+        self.reporter = Reporter(self.engine, self.config, self.pack, send)
+        self.group: dist.ProcessGroup | None = None
+        self.unsettled: StepReport | None = None  # of the last step, until all ranks are known to hold the same state
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.engine.state.step, self.unsettled is None, len(self.engine.committed))
+
+    def first_place(self) -> Place:
+        """In a group that starts with the run."""
+        assignment = self.assignment
+        return Place(assignment.rank, assignment.ownership, self.standing, assignment.reports, self.standing.step)
+
+    def join(self, place: Place, group: dist.ProcessGroup | None) -> None:
+        """Go on in `group`, after catching up with those who are further. Collective in `rounding` mode."""
+        self.catch_up(place.standing)
+        self.engine.join(build_reducer(self.config, group), place.ownership, place.rank)
+        self.group = group
+        if self.config.train.reproducibility == "rounding" and self.standing.step > 0:
+            send_state(self.engine.state, group)  # of one rank some may have had a part only
+        if place.reports and not self.reporter.reports:
+            self.reporter.take_over(place.recorded)
+        self.reporter.reports = place.reports
+
+    def catch_up(self, others: Standing) -> None:
+        """By itself: a rank that is one phase behind holds what the others have committed."""
+        if self.standing >= others:
+            return
+        engine = self.engine
+        if (engine.state.step, len(engine.committed)) < (others.step, others.committed) and engine.reduced is not None:
+            engine.commit()
+        if engine.state.step < others.step:
+            self.unsettled = engine.step()
+        if self.unsettled is not None and others.settled:
+            self.settle(None)
+        if self.standing != others:
+            raise RuntimeError(f"this worker is at {self.standing}, the others at {others}: too far to catch up")
+
+    def run(self, asked: Callable[[], Asked]) -> Ending:
+        """Step until the end, or until a rank asks for something else.
+
+        Raises:
+            RunError: the run cannot go on.
+            RuntimeError: a collective failed, since the group broke; then `standing` says how far this worker is.
+        """
+        train = self.config.train
+        with explain_out_of_memory(self.config, self.pack.shape[2]):
+            while self.unsettled is not None or self.engine.state.step < train.steps:
+                if self.unsettled is None:
+                    self.unsettled = self.engine.step(asked())
+                report = self.unsettled
+                last = report.stop or self.engine.state.step == train.steps
+                self.settle(hold_together(self.engine.state, self.config, self.group, last))
+                if report.stop:
+                    return Ending.STOPPED
+                if report.pause and self.engine.state.step < train.steps:
+                    return Ending.PAUSED
+        return Ending.FINISHED
+
+    def settle(self, state_hash: str | None) -> None:
+        """The last step is done with."""
+        report, step = self.unsettled, self.engine.state.step
+        assert report is not None
+        last = report.stop or step == self.config.train.steps
+        self.unsettled = None
+        self.reporter.step_done(Step(step, report, last, state_hash))
+
+    def snapshot(self) -> Files:
+        """The state between two steps, as a checkpoint."""
+        return self.engine.state.to_files(checkpoint_facts(self.config, self.pack))
+
+    def adopt(self, files: Files) -> None:
+        """Go on from another worker's snapshot."""
+        self.engine.state.load_files(files)
+        self.engine.committed, self.engine.tallies, self.unsettled = [], [], None
+
+    def close(self) -> None:
+        self.engine.loader.close()
+        self.engine.reducer.reset()
 
 
 def build_engine(
-    assignment: Assignment, pack: Pack, watch: Callable[[Where], None], group: dist.ProcessGroup | None = None
+    assignment: Assignment,
+    pack: Pack,
+    watch: Callable[[Where], None],
+    group: dist.ProcessGroup | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Engine:
     config = assignment.config
     device = torch.device(config.train.device)
@@ -98,11 +181,15 @@ def build_engine(
         pack, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
         threads=config.data.loader_threads, prefetch=config.data.prefetch,
     )  # fmt: skip
-    reducer = DDPReducer(group) if group is not None and config.train.reducer == "ddp" else TreeReducer(group)
     return Engine(
-        objective, state, loader, reducer, Draws(config.seed), batching, assignment.ownership, assignment.rank,
-        device, config.train.precision, watch,
+        objective, state, loader, build_reducer(config, group), Draws(config.seed), batching, assignment.ownership,
+        assignment.rank, device, config.train.precision, watch, check,
     )  # fmt: skip
+
+
+def build_reducer(config: RunConfig, group: dist.ProcessGroup | None) -> Reducer:
+    """`group`: None where there is only one rank, which always sums in the tree's order."""
+    return DDPReducer(group) if group is not None and config.train.reducer == "ddp" else TreeReducer(group)
 
 
 def hold_together(state: State, config: RunConfig, group: dist.ProcessGroup | None, last: bool) -> str | None:
@@ -111,66 +198,3 @@ def hold_together(state: State, config: RunConfig, group: dist.ProcessGroup | No
         return None
     settle = compare_states if config.train.reproducibility == "bitwise" else send_state
     return settle(state, group)
-
-
-class Reporter:
-    """Says what happened, when it is due. On ranks that do not report, `send` is None and nothing is computed."""
-
-    def __init__(self, engine: Engine, config: RunConfig, pack: Pack, send: Callable[[Event], None] | None) -> None:
-        self.engine, self.config, self.pack, self.send = engine, config, pack, send
-        self.since, self.steps, self.waited = time.perf_counter(), 0, 0.0
-        shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
-        self.originals = pack.read(shown)
-        self.vital_signs, self.health = VitalSigns(pack, engine.loader.stream), Health(config)
-
-    def step_done(self, report: StepReport, last: bool, state_hash: str | None) -> None:
-        self.steps, self.waited = self.steps + 1, self.waited + report.waited
-        step, train = self.engine.state.step, self.config.train
-        if self.send is None:
-            return
-        self.health.note(report.losses)
-        # What is recorded does not depend on where the run was cut, so that a resumed run has the same record.
-        shows = is_due(step, train.sample_every) or step == train.steps
-        recorded = shows or is_due(step, train.log_every, train.hash_every) or step == 1
-        perf = self.performance() if recorded else {}
-        pictures = self.pictures(step) if last or shows else []
-        figures = self.measure(pictures[0]) if shows else {}
-        if recorded:
-            shown = state_hash if is_due(step, train.hash_every) or step == train.steps else None
-            self.send(StepDone(step, report.losses, perf, shown, figures))
-        for picture in pictures:
-            self.send(picture)
-        for warning in self.health.judge(step, figures) if shows else []:
-            self.send(warning)
-        if last or is_due(step, train.checkpoint_every):
-            facts = checkpoint_facts(self.config, self.pack)
-            self.send(CheckpointReady(step, self.engine.state.to_files(facts, state_hash)))
-
-    def performance(self) -> dict[str, float]:
-        """Averages over the steps since the last call."""
-        now = time.perf_counter()
-        seconds = (now - self.since) / self.steps
-        waiting = self.waited / self.steps / self.engine.ownership.workers
-        self.since, self.steps, self.waited = now, 0, 0.0
-        return {
-            "images_per_second": self.config.train.batch_size / seconds,
-            "step_seconds": seconds,
-            "data_wait_fraction": min(1.0, waiting / seconds),
-        }
-
-    def pictures(self, step: int) -> list[Pictures]:
-        """Samples, and reconstructions where the model makes any."""
-        engine, modules = self.engine, self.engine.state.showing
-        samples = sample_images(engine.objective, modules, self.config.seed, SHOWN_SAMPLES, engine.device)
-        rows = reconstruct_images(engine.objective, modules, self.originals, engine.device)
-        made = {"samples": samples, "reconstructions": rows}
-        return [Pictures(step, kind, images, COLUMNS) for kind, images in made.items() if images is not None]
-
-    def measure(self, samples: Pictures) -> dict[str, float]:
-        engine = self.engine
-        return self.vital_signs.measure(engine.objective, engine.state.showing, samples.images, engine.device)
-
-
-def is_due(step: int, *every: int) -> bool:
-    """Whether something that is done every so many steps is done after this one."""
-    return any(step % steps == 0 for steps in every)

@@ -23,6 +23,7 @@ from gen_dist.launch.commands import (
     version,
     warm_up,
 )
+from gen_dist.launch.doctor import doctor
 from gen_dist.launch.node_commands import down, join, nodes, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.signals import Interrupted, stop_on_signals
@@ -39,11 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-TRAINING: tuple[Callable[..., Any], ...] = (train, status, stop, diff, up, join, nodes, down)
-OTHERS: tuple[Callable[..., Any], ...] = (
-    prepare, inspect, verify, merge, split, generate, configs, template, warm_up, version,
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    train, doctor, status, stop, diff, up, join, nodes, down, prepare, inspect, verify, merge, split, generate, configs,
+    template, warm_up, version,
 )  # fmt: skip
-for command in (*TRAINING, *OTHERS):
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -37,10 +37,11 @@ def describe(request: Request) -> list[str]:
     )
     if notice := config.model.notice(config.data.size, train.steps):
         lines.append(notice)
-    wanted = int(os.environ.get("WORLD_SIZE", 1)) if request.no_ray else request.wanted_workers(config)
+    wish = request.wanted_workers(config)
+    wanted = int(os.environ.get("WORLD_SIZE", 1)) if request.no_ray else wish.most if wish.exactly else None
     if request.address and wanted is None:
         return [*lines, f"plan: as many workers as the Ray cluster at {request.address} has room for"]
-    workers = wanted or max(1, min(cpus() // train.threads, train.microbatches))
+    workers = wanted or max(1, min(cpus() // train.threads, train.microbatches, wish.most or train.microbatches))
     ownership = decide_ownership(train.microbatches, workers, config.cluster.shares)
     where = f"on the Ray cluster at {request.address}" if request.address else "on this machine"
     how = "plain torch processes" if request.no_ray else "Ray workers"

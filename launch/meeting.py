@@ -18,7 +18,7 @@ import torch.distributed as dist
 from pydantic import TypeAdapter
 from torch.distributed.rendezvous import rendezvous
 
-from gen_dist.cluster.faults import disturb_probe
+from gen_dist.cluster.faults import Injector
 from gen_dist.cluster.policy import Failure, Kind, root_cause
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
@@ -135,7 +135,7 @@ class Meeting:
         return [own, *(answer for answer in self.answers(PROBE) if isinstance(answer, Probe))]
 
     def own_probe(self, config: RunConfig, pack: Pack) -> Probe:
-        return Probe(self.host, disturb_probe(self.rank, probe_hash(config, pack.shape[2])))
+        return Probe(self.host, Injector(self.rank).disturb(probe_hash(config, pack.shape[2])))
 
     def start(self, config: RunConfig) -> None:
         self.store.set(STARTED, config.model_dump_json())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gen_dist.assignment import Files
 from gen_dist.checkpointing import check_checkpoint, check_weights, checkpoint_facts, read_facts
+from gen_dist.cluster.placement import Wish
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.errors import UserError
@@ -21,7 +22,7 @@ LEAST_IMAGES = 2
 class Request:
     preset: str
     overrides: list[str]
-    workers: int | None
+    workers: Wish | None
     address: str | None
     no_ray: bool
     resume: str  # "auto", "never" or a run folder
@@ -57,10 +58,10 @@ class Request:
         }
         return " ".join(option for option, given in parts.items() if given)
 
-    def wanted_workers(self, config: RunConfig) -> int | None:
-        """The number of workers asked for, in one way or the other; None: as many as are useful."""
+    def wanted_workers(self, config: RunConfig) -> Wish:
+        """The number of workers asked for, in one way or the other, or else as many as are useful."""
         shares = config.cluster.shares
-        return self.workers or (len(shares) if shares else None)
+        return self.workers or (Wish(1, len(shares), exactly=True) if shares else Wish())
 
     def config(self) -> RunConfig:
         """The configuration as asked for; a resumed run's own where no preset is named."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gen_dist.cluster.placement import Wish
 from gen_dist.errors import UserError
 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings to change")]
@@ -13,7 +14,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...",
 def train(
     preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="see 'gen-dist configs'")] = "",
     overrides: Overrides = None,
-    workers: Annotated[str, typer.Option(metavar="N|auto", help="training processes")] = "auto",
+    workers: Annotated[str, typer.Option(metavar="N|MIN:MAX|auto", help="training processes")] = "auto",
     address: Annotated[
         str | None,
         typer.Option(envvar="RAY_ADDRESS", help="HOST:PORT of a running Ray cluster; default: start one"),
@@ -50,14 +51,20 @@ def train(
     return run_with_ray(request)
 
 
-def parse_workers(text: str) -> int | None:
-    """A number of workers, or None for auto.
+def parse_workers(text: str) -> Wish | None:
+    """How many workers; None for auto.
 
     Raises:
-        UserError: neither.
+        UserError: not N, MIN:MAX or auto.
     """
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"--workers {text}: must be a whole number of at least 1, or auto")
-    return int(text)
+    parts = text.split(":")
+    if not all(part.isascii() and part.isdecimal() and int(part) >= 1 for part in parts) or len(parts) > 2:
+        raise UserError(f"--workers {text}: must be a whole number of at least 1, a range such as 2:8, or auto")
+    if len(parts) == 1:
+        return Wish(1, int(text), exactly=True)
+    least, most = map(int, parts)
+    if least > most:
+        raise UserError(f"--workers {text}: the least comes first; use {most}:{least}")
+    return Wish(least, most)

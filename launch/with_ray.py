@@ -8,7 +8,7 @@ from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
 from gen_dist.config import RunConfig
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.recording import Recording
-from gen_dist.launch.request import Opened, Request, open_run
+from gen_dist.launch.request import Opened, Request, open_run, read_latest
 from gen_dist.launch.signals import StopRequest, stop_on_signals
 from gen_dist.preparing.prepare import cpus
 
@@ -27,19 +27,21 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
     """Start what is needed, train, end all of it; returns the number of finished steps."""
     config = opened.config
     microbatches, threads = config.train.microbatches, config.train.threads
-    shares = config.cluster.shares
-    wanted = request.wanted_workers(config)
-    if wanted is not None:
-        decide_ownership(microbatches, wanted, shares)  # refuse before anything is started
-    local_cpus = max(cpus(), (wanted or 1) * threads)  # more workers than CPUs here are slow but allowed
+    wish = request.wanted_workers(config)
+    if wish.exactly and wish.most is not None:
+        decide_ownership(microbatches, wish.most, config.cluster.shares)  # refuse before anything is started
+    local_cpus = max(
+        cpus(), (wish.most or 1) * threads if wish.exactly else 1
+    )  # more workers than CPUs are allowed here
     with ray_cluster(request.address, local_cpus, config.cluster.object_store_mb):
         from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
 
-        nodes = list_nodes()
-        plan = plan_workers(nodes, wanted, microbatches, threads, config.train.device)
-        ownership = decide_ownership(microbatches, plan.workers, shares)
+        plan = plan_workers(list_nodes(), wish, microbatches, threads, config.train.device)
         recording.workers = plan.workers
-        job = Job(config, opened.pack_path, opened.pack.content_hash, ownership, opened.resume, opened.init)
+        job = Job(
+            config, opened.pack_path, opened.pack.content_hash, opened.resume, opened.init, opened.first_step,
+            partial(read_latest, opened.folder),
+        )  # fmt: skip
         supervisor = Supervisor(job, plan, own_address(request.address), recording.handle)
 
         def begin(resolved: RunConfig, lines: Sequence[str]) -> None:

@@ -16,13 +16,14 @@ import torch
 import torch.distributed as dist
 
 from gen_dist.assignment import Assignment, Files
-from gen_dist.cluster.faults import inject_faults
+from gen_dist.cluster.faults import Injector
 from gen_dist.config import RunConfig
 from gen_dist.engine.collectives import is_collective
 from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.engine.reproducibility import resolve_reproducibility
 from gen_dist.errors import RunError
+from gen_dist.events import Where
 from gen_dist.launch.meeting import Meeting, Member
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Opened, Request, open_run
@@ -37,8 +38,12 @@ class Position:
 
     where = "start-up"
 
-    def note(self, where: object) -> None:
+    def __init__(self, rank: int) -> None:
+        self.faults = Injector(rank)
+
+    def note(self, where: Where) -> None:
         self.where = str(where)
+        self.faults.hit(where)
 
 
 def run_without_ray(request: Request) -> int:
@@ -79,7 +84,7 @@ def record_training(
     Raises:
         RunError: another rank failed.
     """
-    position = Position()
+    position = Position(0)
     ownership = decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)
     try:
         with process_group(config, meeting) as group:
@@ -88,7 +93,7 @@ def record_training(
             recording.start(config, lines)
             return train(
                 Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init),
-                recording.handle, partial(recording.asked_to_stop, stop), inject_faults(0, position.note), group,
+                recording.handle, partial(recording.asked_to_stop, stop), position.note, group,
             )  # fmt: skip
     except Exception as error:
         if meeting.world_size == 1 or not is_collective(error):
@@ -100,7 +105,7 @@ def record_training(
 
 def follow(meeting: Meeting, stop: StopRequest) -> int:
     """Every other rank: trains as rank 0 says and leaves it to rank 0 to say what went wrong."""
-    position = Position()
+    position = Position(meeting.rank)
     try:
         agreed = meeting.attend()
         if agreed is None:
@@ -112,8 +117,7 @@ def follow(meeting: Meeting, stop: StopRequest) -> int:
         with process_group(config, meeting) as group:
             resume, init = (share_files(None, meeting.world_size) for _ in range(2))
             assignment = Assignment(config, pack_path, meeting.rank, ownership, resume, init)
-            watch = inject_faults(meeting.rank, position.note)
-            steps = train(assignment, lambda event: None, lambda: bool(stop), watch, group)
+            steps = train(assignment, lambda event: None, lambda: bool(stop), position.note, group)
         return stop.exit_code if steps < config.train.steps else 0
     except Exception as error:
         failure = meeting.failure(error, position.where, traceback.format_exc(), is_collective(error))

@@ -13,9 +13,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from gen_dist.cluster.placement import plan_workers
+from gen_dist.cluster.placement import Node, Wish, plan_workers
 from gen_dist.cluster.session import list_nodes, ray_cluster
-from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.generating import generate_grid
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Request, open_run
@@ -52,26 +51,32 @@ def dismiss(workers: list[Any]) -> None:
 
 def run(preset: str, overrides: list[str], path: Path, kept: list[Any]) -> None:
     """Train `preset` in the folder `path`, or go on with what it holds, on the workers `kept`, or on new ones."""
+    from gen_dist.cluster.member import Member
     from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
 
     class WithKeptWorkers(Supervisor):
-        def place_workers(self) -> list[Any]:
-            kept[:] = kept or super().place_workers()
-            return kept
+        def new_member(self, node: Node, cpus: int | None = None) -> Member:
+            if len(kept) <= self.hired:
+                kept.append(super().new_member(node, cpus).actor)
+            else:
+                self.hired += 1
+            return Member(self.hired - 1, node, kept[self.hired - 1])
 
-        def end_workers(self) -> None:
-            import ray
-
-            ray.wait(list(self.polls.values()), num_returns=len(self.polls))  # or it would take the next run's events
+        def dismiss(self, member: Member) -> None:
+            """It has ended its run, and waits for the next."""
 
     stop = StopRequest()
-    opened = open_run(Request(preset, overrides, WORKERS, None, False, "auto", None, path), print)
+    opened = open_run(
+        Request(preset, overrides, Wish(1, WORKERS, exactly=True), None, False, "auto", None, path), print
+    )
     recording = Recording(opened, WORKERS, "")
     with recording.failures_recorded():
         train = opened.config.train
-        plan = plan_workers(list_nodes(), WORKERS, train.microbatches, train.threads, "cpu")
-        ownership = decide_ownership(train.microbatches, WORKERS, None)
-        job = Job(opened.config, opened.pack_path, opened.pack.content_hash, ownership, opened.resume, opened.init)
+        wish = Wish(1, WORKERS, exactly=True)
+        plan = plan_workers(list_nodes(), wish, train.microbatches, train.threads, "cpu")
+        job = Job(
+            opened.config, opened.pack_path, opened.pack.content_hash, opened.resume, opened.init, opened.first_step
+        )
         supervisor = WithKeptWorkers(job, plan, "127.0.0.1", recording.handle)
         steps = supervisor.run(lambda: False, recording.start)
     recording.end(steps, stop)

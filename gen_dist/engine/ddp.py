@@ -1,6 +1,7 @@
 """The `ddp` reducer: torch DistributedDataParallel around one module per phase."""
 
 import inspect
+import time
 from typing import Any
 
 import torch
@@ -8,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from gen_dist.data.loader import Microbatch
+from gen_dist.draws import SampleDraws
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
 from gen_dist.engine.reducer import Work
@@ -19,6 +22,7 @@ class DDPReducer:
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group, self.world_size = group, group.size()
         self.wrapped: dict[str, DistributedDataParallel] = {}
+        self.seconds = 0.0
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
@@ -26,15 +30,27 @@ class DDPReducer:
         wrapped = self.wrap(program)
         scale = self.world_size / batch_size
         numbers: list[Tensor] = []
+        self.seconds = 0.0
         with wrapped.no_sync():  # forward too: DDP decides in forward whether this backward will reduce
             for microbatch, draws in work[:-1]:
-                loss, vector = wrapped(microbatch, draws)
+                loss, vector = self.forward(wrapped, microbatch, draws)
                 (loss * scale).backward()
                 numbers.append(vector)
-        loss, vector = wrapped(*work[-1])
+        loss, vector = self.forward(wrapped, *work[-1])
+        program.reduces()  # while this backward goes on
         (loss * scale).backward()
         numbers.append(vector)
+        self.seconds /= len(work)
         return self.sum(torch.cat((torch.stack(numbers).sum(0), extra)))
+
+    def forward(
+        self, wrapped: DistributedDataParallel, microbatch: Microbatch, draws: SampleDraws
+    ) -> tuple[Tensor, Tensor]:
+        """Only this is timed: the last backward also waits for the other ranks."""
+        started = time.perf_counter()
+        result = wrapped(microbatch, draws)
+        self.seconds += time.perf_counter() - started
+        return result
 
     def wrap(self, program: PhaseProgram) -> DistributedDataParallel:
         name = program.phase.name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gen_dist.engine.program import PhaseProgram
-from gen_dist.errors import RunError
+from gen_dist.errors import FaultyRank, RunError
 
 if TYPE_CHECKING:
     from gen_dist.engine.engine import Engine
@@ -23,7 +23,7 @@ def raise_if_reproduced(engine: Engine, number: int, program: PhaseProgram) -> N
 
     Raises:
         RunError: a microbatch is non-finite both times (names step, phase, microbatch and sample indices), or on
-            one of the two ranks only, its owner or the other (names that rank).
+            FaultyRank: on one of the two ranks only, its owner or the other.
     """
     count, workers = engine.batching.microbatches, engine.ownership.workers
     verdicts = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
@@ -42,7 +42,8 @@ def raise_if_reproduced(engine: Engine, number: int, program: PhaseProgram) -> N
             )
         if first or again:
             times = f"rank {owner if first else other} only" if workers > 1 else "rank 0 in one of two computations"
-            raise RunError(f"{where}: microbatch {index} is non-finite on {times}: that rank is faulty")
+            message = f"{where}: microbatch {index} is non-finite on {times}: that rank is faulty"
+            raise FaultyRank(message, owner if first else other)
 
 
 def is_finite(engine: Engine, number: int, program: PhaseProgram, index: int) -> bool:

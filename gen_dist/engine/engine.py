@@ -1,12 +1,16 @@
 """One step: for each phase, for each owned microbatch: loss and backward; reduce; check; optimise; commit.
 
 Knows neither ray, wandb nor files. (step, phase number) is the commit point: before it nothing has changed, so a
-phase can be computed again.
+phase that was cut off can be computed again, by other ranks too.
+
+A rank commits only when all have agreed, and agrees only when it holds the whole reduced gradient. So wherever a group
+breaks, a rank that is one phase behind the others has what it needs to catch up by itself.
 """
 
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +20,7 @@ from gen_dist.data.loader import Loader, Microbatch
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.diagnosis import raise_if_reproduced
-from gen_dist.engine.optimizers import clip_gradients, rate_at, set_rate
+from gen_dist.engine.optimizers import clip_gradients, set_rate
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
@@ -35,7 +39,35 @@ class StepReport:
 
     losses: dict[str, float]
     stop: bool  # some rank was asked to stop
+    pause: bool  # some rank was asked to let its group be changed
     waited: float  # seconds that ranks waited for data, summed over ranks
+    pace: tuple[float, ...]  # each rank's seconds per microbatch in the step before; 0: not known
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a rank wants all ranks to do after this step."""
+
+    stop: bool = False
+    pause: bool = False
+
+
+NOTHING = Asked()
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A phase whose whole gradient this rank holds, in its parameters' `grad`; perhaps the others do not yet."""
+
+    program: PhaseProgram
+    losses: dict[str, float]
+    statistics: dict[str, Statistics]
+    norms: dict[str, float]
+    tally: Tensor
+
+    @property
+    def finite(self) -> bool:
+        return all(math.isfinite(value) for value in (*self.losses.values(), *self.norms.values()))
 
 
 @dataclass
@@ -51,46 +83,52 @@ class Engine:
     device: torch.device
     precision: str
     watch: Callable[[Where], None] = lambda where: None
+    check: Callable[[], None] = lambda: None  # before every microbatch; raises where it is not worth computing
     programs: dict[str, PhaseProgram] = field(default_factory=dict)
     stage: Hashable = None  # of networks that grow: which parameters the programs were built around
+    committed: list[Committed] = field(default_factory=list)  # phases of the step in progress
+    tallies: list[Tensor] = field(default_factory=list)  # theirs
+    reduced: Reduced | None = None
+    seconds: dict[int, float] = field(default_factory=dict)  # per microbatch, of each phase of the step in progress
+    pace: float = 0.0  # the same of all phases of the step before
 
-    def step(self, stop: bool = False) -> StepReport:
-        """Do the next step and count it in `state.step`.
+    def step(self, asked: Asked = NOTHING) -> StepReport:
+        """Do the next step and count it in `state.step`. One that was cut off goes on after its last committed phase.
 
         Raises:
             RunError: a gradient or loss was not finite, and again when computed once more elsewhere.
+            FaultyRank: on one rank only.
         """
-        committed: list[Committed] = []
-        asked, waited = 0.0, 0.0
-        while (phase := self.objective.next_phase(self.state.step, committed)) is not None:
-            losses, extra = self.run_phase(len(committed), phase, stop)
-            committed.append(Committed(phase.name, losses))
-            asked, waited = asked + extra[0], waited + extra[1]
+        while (phase := self.objective.next_phase(self.state.step, self.committed)) is not None:
+            self.run_phase(len(self.committed), phase, asked)
         self.loader.release(self.state.step)
         self.state.go_to(self.state.step + 1)
-        return StepReport(merge_losses(committed), asked > 0, waited)
+        report = StepReport(merge_losses(self.committed), *read_tallies(self.tallies))
+        self.pace = sum(self.seconds.values())
+        self.committed, self.tallies, self.seconds = [], [], {}
+        return report
 
-    def run_phase(self, number: int, phase: Phase, stop: bool) -> tuple[dict[str, float], list[float]]:
+    def run_phase(self, number: int, phase: Phase, asked: Asked) -> None:
+        self.reduced = None
         self.follow_growth()
         program = self.program(phase)
         freeze_all_but(self.state.modules, phase.trains)
         for name in phase.trains:
             iterate_spectral_norm(self.state.modules[name])
         for _ in range(2):
-            reduced, extra = self.compute(number, program, stop)
-            losses, statistics = program.unpack(reduced)
-            norms = {name: gradient_norm(program, name) for name in phase.trains}
-            means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
-            if self.agree(all(math.isfinite(value) for value in (*means.values(), *norms.values()))):
-                self.commit(program, statistics, norms)
-                rates = {name: rate_at(self.state.settings, name, self.state.step) for name in phase.trains}
-                return {**means, **prefixed("gradient_norm", norms), **prefixed("learning_rate", rates)}, extra
+            reduced = self.compute(number, program, asked)
+            self.reduced = reduced
+            self.report(phase, "agree")
+            if self.agree(reduced.finite):
+                self.commit()
+                return
+            self.reduced = None
             raise_if_reproduced(self, number, program)
         raise RunError(f"step {self.state.step + 1}, {phase.name} phase: the reduced gradient was not finite, twice, "
                        "while every microbatch alone is finite: the sum overflows or a link corrupts data")  # fmt: skip
 
-    def compute(self, number: int, program: PhaseProgram, stop: bool) -> tuple[Tensor, list[float]]:
-        """Gradients of the global batch into `grad`; the summed numbers, and [stop requests, seconds waited]."""
+    def compute(self, number: int, program: PhaseProgram, asked: Asked) -> Reduced:
+        """Gradients of the global batch into `grad`, and what was summed with them."""
         phase = program.phase
         self.report(phase, "data")
         before = self.loader.waited
@@ -98,9 +136,13 @@ class Engine:
         waited = self.loader.waited - before
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
-        extra = torch.tensor([float(stop), waited], dtype=torch.float64, device=self.device)
+        extra = write_tally(asked, waited, self.pace, self.rank, self.ownership.workers).to(self.device)
         numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
-        return numbers[: -len(extra)], numbers[-len(extra) :].tolist()
+        self.seconds[number] = self.reducer.seconds
+        losses, statistics = program.unpack(numbers[: -len(extra)])
+        means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
+        norms = {name: gradient_norm(program, name) for name in phase.trains}
+        return Reduced(program, means, statistics, norms, numbers[-len(extra) :].cpu())
 
     def load(self, number: int, phase: Phase, indices: Sequence[int]) -> Work:
         """Microbatches of the batch that the phase reads, on the device, with their draws."""
@@ -126,17 +168,31 @@ class Engine:
             self.reducer.reset()
             self.stage = stage
 
-    def commit(self, program: PhaseProgram, statistics: dict[str, Statistics], norms: dict[str, float]) -> None:
-        self.report(program.phase, "optimise")
-        state = self.state
-        for name in program.phase.trains:
-            clip_gradients(state.settings, gradients_of(program, name), norms[name])
-            set_rate(state.settings, name, state.optimizers[name], state.step)
+    def commit(self) -> None:
+        """Take the step of the reduced phase. Also what a rank does to catch up with others that have."""
+        assert self.reduced is not None
+        reduced, state = self.reduced, self.state
+        program, phase = reduced.program, reduced.program.phase
+        self.report(phase, "optimise")
+        rates = {}
+        for name in phase.trains:
+            clip_gradients(state.settings, gradients_of(program, name), reduced.norms[name])
+            rates[name] = set_rate(state.settings, name, state.optimizers[name], state.step)
             state.optimizers[name].step()
             commit_spectral_norm(state.modules[name])
-            commit_statistics(state.modules[name], statistics[name])
+            commit_statistics(state.modules[name], reduced.statistics[name])
             state.average(name)
-        self.report(program.phase, "commit")
+        figures = prefixed("gradient_norm", reduced.norms) | prefixed("learning_rate", rates)
+        self.committed.append(Committed(phase.name, reduced.losses | figures))
+        self.tallies.append(reduced.tally)
+        self.reduced = None
+        self.report(phase, "commit")
+
+    def join(self, reducer: Reducer, ownership: Ownership, rank: int) -> None:
+        """Go on as this rank of another group."""
+        self.reducer.reset()
+        self.programs.clear()
+        self.reducer, self.ownership, self.rank, self.pace = reducer, ownership, rank, 0.0
 
     def agree(self, finite: bool) -> bool:
         """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
@@ -146,13 +202,32 @@ class Engine:
     def program(self, phase: Phase) -> PhaseProgram:
         """One program per phase name, kept, because a reducer builds buckets around it."""
         if phase.name not in self.programs:
-            self.programs[phase.name] = PhaseProgram(phase, self.state.modules, self.device, self.precision)
+            self.programs[phase.name] = PhaseProgram(
+                phase,
+                self.state.modules,
+                self.device,
+                self.precision,
+                self.check,
+                partial(self.report, phase, "reduce"),
+            )
         program = self.programs[phase.name]
         program.phase = phase
         return program
 
     def report(self, phase: Phase, stage: str) -> None:
         self.watch(Where(self.state.step + 1, phase.name, stage))
+
+
+def write_tally(asked: Asked, waited: float, pace: float, rank: int, workers: int) -> Tensor:
+    """What one rank adds to what all ranks are told, float64."""
+    paces = [pace if other == rank else 0.0 for other in range(workers)]
+    return torch.tensor([float(asked.stop), float(asked.pause), waited, *paces], dtype=torch.float64)
+
+
+def read_tallies(tallies: Sequence[Tensor]) -> tuple[bool, bool, float, tuple[float, ...]]:
+    """The ranks' sums of a step's phases, between which the ranks may have changed, as the end of a StepReport."""
+    stop, pause, waited = torch.stack([tally[:3] for tally in tallies]).sum(0).tolist()
+    return stop > 0, pause > 0, waited, tuple(tallies[-1][3:].tolist())
 
 
 def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:

@@ -70,9 +70,12 @@ def rate_at(settings: OptimizerSettings, name: str, step: int) -> float:
     return peak_rate(settings, name) * rate_factor(settings, step)
 
 
-def set_rate(settings: OptimizerSettings, name: str, optimizer: Optimizer, step: int) -> None:
+def set_rate(settings: OptimizerSettings, name: str, optimizer: Optimizer, step: int) -> float:
+    """Returns it."""
+    rate = rate_at(settings, name, step)
     for group in optimizer.param_groups:
-        group["lr"] = rate_at(settings, name, step)
+        group["lr"] = rate
+    return rate
 
 
 @torch.no_grad()

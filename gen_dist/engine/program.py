@@ -3,7 +3,7 @@
 Only the trained modules are registered, so that parameters() and DistributedDataParallel see just these.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,29 @@ from gen_dist.objectives.base import Phase
 
 
 class PhaseProgram(nn.Module):
-    def __init__(self, phase: Phase, modules: Mapping[str, nn.Module], device: torch.device, precision: str) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        modules: Mapping[str, nn.Module],
+        device: torch.device,
+        precision: str,
+        check: Callable[[], None] = lambda: None,
+        reduces: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called before every microbatch, and raises where it is not worth computing; `reduces` by the
+        reducer, when what is left is the other ranks' part."""
         super().__init__()
         self.phase = phase
         self.trained = nn.ModuleDict({name: modules[name] for name in phase.trains})
         self.others = {"all": modules}  # inside a dict, so that torch does not register them
         self.device, self.autocast = device, precision == "bf16"
+        self.check, self.reduces = check, reduces
         self.loss_names: list[str] = []
         self.statistics_sizes: dict[str, list[list[int]]] = {}  # by module, norm layer and call
 
     def forward(self, microbatch: Microbatch, draws: SampleDraws) -> tuple[Tensor, Tensor]:
         """The loss summed over the microbatch, and one float64 vector: all losses, then batch-norm statistics."""
+        self.check()
         modules = self.others["all"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             losses = self.phase.loss(modules, microbatch, draws)

@@ -17,6 +17,8 @@ Work = Sequence[tuple[Microbatch, SampleDraws]]
 
 
 class Reducer(Protocol):
+    seconds: float  # per microbatch, in the last `accumulate`, without waiting for others: comparable between ranks
+
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
     ) -> Tensor:

@@ -51,6 +51,8 @@ class Recorder:
                 self._step = event.step
                 self._metrics.sync()
                 write_checkpoint(self._folder.path, event.step, event.files, self._keep)
+            case Message(text, detail=True):
+                self._folder.log(text)
             case Message():
                 self._say(event.text)
             case HealthWarning():

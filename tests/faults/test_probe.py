@@ -14,7 +14,7 @@ def test_under_bitwise_it_is_refused_before_there_is_a_run(tmp_path):
     proof = tmp_path / "fired"
     done = gen_dist(
         "train", "smoke", "--workers", "2", "--run-dir", "run", BITWISE, cwd=tmp_path,
-        GEN_DIST_FAULT=f"probe rank=1 proof={proof}",
+        GEN_DIST_FAULT=f"probe worker=1 proof={proof}",
     )  # fmt: skip
     assert proof.exists(), "the fault never fired"
     assert done.code == 2
@@ -26,7 +26,7 @@ def test_under_bitwise_it_is_refused_before_there_is_a_run(tmp_path):
 
 def test_under_bitwise_torchruns_ranks_are_refused_too(tmp_path):
     proof = tmp_path / "fired"
-    ranks = torchrun(tmp_path, *SMOKE, BITWISE, GEN_DIST_FAULT=f"probe rank=1 proof={proof}")
+    ranks = torchrun(tmp_path, *SMOKE, BITWISE, GEN_DIST_FAULT=f"probe worker=1 proof={proof}")
     assert_refused(ranks, MESSAGE)
     assert proof.exists(), "the fault never fired"
     assert not (tmp_path / "run").exists()
@@ -36,7 +36,7 @@ def test_under_auto_the_run_goes_on_and_says_what_it_promises(tmp_path):
     proof = tmp_path / "fired"
     done = gen_dist(
         "train", "smoke", "--workers", "3", "--run-dir", "run", "wandb.mode=disabled", cwd=tmp_path,
-        GEN_DIST_FAULT=f"probe rank=2 proof={proof}",
+        GEN_DIST_FAULT=f"probe worker=2 proof={proof}",
     )  # fmt: skip
     assert proof.exists(), "the fault never fired"
     assert done.code == 0, done.err

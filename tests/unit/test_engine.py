@@ -11,6 +11,7 @@ import torch
 from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.data.pack import Pack
 from gen_dist.engine.diagnosis import raise_if_reproduced
+from gen_dist.engine.engine import Asked
 from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError
 from gen_dist.objectives.base import Committed, Phase
@@ -240,5 +241,5 @@ def test_noise_is_fresh_in_every_phase_and_step(tiny_pack):
 def test_stop_is_reported_by_every_phase_once_asked(tiny_pack):
     engine = engine_of(case("dcgan"), tiny_pack)
     assert not engine.step().stop
-    assert engine.step(stop=True).stop
+    assert engine.step(Asked(stop=True)).stop
     assert engine.state.step == 2

@@ -1,0 +1,66 @@
+"""A worker as its supervisor knows it: the actor's handle, what was asked of it, and what it said last."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from gen_dist.cluster.membership import Halted, Identity
+from gen_dist.cluster.placement import Node
+from gen_dist.cluster.worker import TrainWorker
+
+POLL_SECONDS = 0.2
+THREADS = 8  # one trains, one is polled, one waits until training has halted; others answer questions
+
+
+@dataclass(eq=False)
+class Member:
+    """`number` counts the workers of a run as they are started; `rank` is its place in the present generation."""
+
+    number: int
+    node: Node
+    actor: Any  # whose methods ray makes up
+    identity: Identity | None = None
+    rank: int | None = None
+    where: str = "start-up"
+    since: float = field(default_factory=time.monotonic)  # it is there
+    heard: float = field(default_factory=time.monotonic)
+    taken: int = 0  # events that it sent
+    halted: Halted | None = None
+    asked: dict[str, ray.ObjectRef] = field(default_factory=dict)  # open questions, by what they are about
+
+    @property
+    def host(self) -> str:
+        return self.identity.host if self.identity else self.node.host
+
+    @property
+    def name(self) -> str:
+        return f"worker {self.number} on {self.host}" if self.rank is None else f"rank {self.rank} on {self.host}"
+
+    def poll(self) -> None:
+        self.asked["poll"] = self.actor.poll.remote(self.taken, POLL_SECONDS)
+
+    def is_at(self, where: str) -> None:
+        now = time.monotonic()
+        if where != self.where:
+            self.where, self.since = where, now
+        self.heard = now
+
+
+def hire(number: int, node: Node, cpus: int, gpus: int) -> Any:
+    """Start a worker on `node`; it comes to life by itself."""
+    return (
+        ray.remote(TrainWorker)
+        .options(
+            num_cpus=cpus,
+            num_gpus=gpus,
+            max_concurrency=THREADS,
+            max_restarts=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False),
+        )
+        .remote(number)
+    )

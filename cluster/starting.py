@@ -1,0 +1,108 @@
+"""The start of a group of workers: who they are, whether they have the same source and data, and compute alike."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from gen_dist.cluster.failures import WorkerFailed, explain
+from gen_dist.cluster.member import Member
+from gen_dist.cluster.membership import Identity
+from gen_dist.cluster.policy import Kind
+from gen_dist.config import RunConfig
+from gen_dist.engine.hardware import resolve_hardware
+from gen_dist.engine.reproducibility import Probe, resolve_reproducibility, wants_probe
+from gen_dist.errors import UserError
+from gen_dist.source_hash import source_hash
+
+if TYPE_CHECKING:
+    from gen_dist.cluster.supervisor import Job
+
+START_SECONDS = 120.0  # for a worker to be placed and to import torch
+MOST_DEATHS = 3
+
+
+class Start:
+    """Asks all members the same things. One that dies meanwhile is replaced, a few times."""
+
+    def __init__(
+        self, config: RunConfig, job: "Job", members: Sequence[Member], replace: Callable[[Member], Member]
+    ) -> None:
+        self.config, self.job, self.members, self.replace = config, job, list(members), replace
+        self.deaths = 0
+        self.probes: dict[Member, str] = {}
+
+    def agree(self) -> tuple[RunConfig, list[str]]:
+        """The configuration that all can follow, with nothing left on auto; and lines for the user.
+
+        Raises:
+            UserError: a worker has other source, other data, or lacks what was asked for.
+            WorkerFailed: a worker raised, did not answer, or died again and again.
+        """
+        while True:
+            self.identify()
+            config = resolve_hardware(self.config, [m.identity.hardware for m in self.members if m.identity])
+            if not wants_probe(config, len(self.members)):
+                probes = []
+                break
+            if self.probe(config):
+                probes = [Probe(member.host, self.probes[member]) for member in self.members]
+                break
+        config, line = resolve_reproducibility(config, probes)
+        return config, [line] if line else []
+
+    @property
+    def common_probe(self) -> str | None:
+        """What all answered, if they did."""
+        answers = set(self.probes.values())
+        return answers.pop() if len(answers) == 1 else None
+
+    def identify(self) -> None:
+        while unknown := [member for member in self.members if member.identity is None]:
+            asked = {m: m.actor.identify.remote(self.config.data.path, self.job.pack) for m in unknown}
+            for member, reference in asked.items():
+                member.identity = self.answer(member, reference)
+        check_identities([member.identity for member in self.members if member.identity], self.job.data_hash)
+
+    def probe(self, config: RunConfig) -> bool:
+        """What every worker makes of the same step; False if one died, and its successor must be asked first."""
+        unknown = [member for member in self.members if member not in self.probes]
+        for member in unknown:
+            member.where = "probe"
+        asked = {member: member.actor.probe.remote(config) for member in unknown}
+        answers = {member: self.answer(member, reference) for member, reference in asked.items()}
+        self.probes |= {member: answer for member, answer in answers.items() if answer is not None}
+        return all(answer is not None for answer in answers.values())
+
+    def answer(self, member: Member, reference: ray.ObjectRef) -> Any:
+        """A worker's answer; None if it died and another stands in its place.
+
+        Raises:
+            UserError: it refused its input.
+            WorkerFailed: it raised or did not answer, or too many died.
+        """
+        try:
+            return ray.get(reference, timeout=START_SECONDS)
+        except RayError as error:
+            failure = explain(error, self.members.index(member), member.host, member.where)
+            self.deaths += 1
+            if failure.kind is not Kind.DEATH or self.deaths > MOST_DEATHS:
+                raise WorkerFailed(failure) from None
+            ray.kill(member.actor)
+            self.members[self.members.index(member)] = self.replace(member)
+            return None
+
+
+def check_identities(identities: Sequence[Identity], data_hash: str) -> None:
+    """Refuse a group whose members would compute different things.
+
+    Raises:
+        UserError: names the hosts that differ.
+    """
+    others = sorted({i.host for i in identities if i.source != source_hash()})
+    if others:
+        raise UserError(f"gen-dist on {', '.join(others)}: other source than here; install the same version everywhere")
+    others = sorted({i.host for i in identities if i.data_hash != data_hash})
+    if others:
+        raise UserError(f"data on {', '.join(others)}: other content than here; copy the same pack to every node")
