@@ -43,7 +43,11 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=find_namespace_packages(include=["gen_dist", "gen_dist.*"]),
-    package_data={"gen_dist.configs": ["*.yaml"], "gen_dist.data": ["bundled/*/*"]},
+    package_data={
+        "gen_dist.configs": ["*.yaml"],
+        "gen_dist.data": ["bundled/*/*"],
+        "gen_dist.launch.templates": ["*.sh", "*.yaml"],
+    },
     include_package_data=False,
     entry_points={"console_scripts": ["gen-dist = gen_dist.launch.cli:main"]},
     install_requires=[

@@ -138,9 +138,7 @@ class Forecast:
     def ask(self, probes: Sequence[tuple[Node, Any]], question: Callable[[Any], Any], seconds: float) -> list[Any]:
         """All probes' answers; they work at the same time."""
         references = [question(probe) for _, probe in probes]
-        return [
-            self.answer(node, reference, seconds) for (node, _), reference in zip(probes, references, strict=True)
-        ]
+        return [self.answer(node, reference, seconds) for (node, _), reference in zip(probes, references, strict=True)]
 
     def answer(self, node: Node, reference: "ray.ObjectRef[T]", seconds: float) -> T:
         try:
@@ -152,7 +150,9 @@ class Forecast:
             cause = error.cause if isinstance(error.cause, Exception) else error
             raise RunError(f"{node.host} ({node.address}): {' '.join(str(cause).split())[:300]}", str(error)) from None
         except RayError as error:
-            raise RunError(f"{node.host} ({node.address}): its probe died: {' '.join(str(error).split())[:200]}") from None
+            raise RunError(
+                f"{node.host} ({node.address}): its probe died: {' '.join(str(error).split())[:200]}"
+            ) from None
 
 
 def names_of(nodes: Sequence[Node]) -> list[str]:

@@ -35,12 +35,16 @@ def dismiss(janitor: subprocess.Popen[bytes]) -> None:
 def users(folder: str) -> Iterator[int]:
     """Processes that have a file below `folder` open: all of Ray's write a log there."""
     for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else []):
-        try:
-            files = [os.readlink(entry) for entry in os.scandir(f"/proc/{name}/fd")]
-        except OSError:
-            continue  # gone meanwhile, or another user's
-        if any(file.startswith(folder + os.sep) for file in files):
+        if any(file.startswith(folder + os.sep) for file in open_files(name)):
             yield int(name)
+
+
+def open_files(process: str) -> Iterator[str]:
+    """Paths of what a process has open; none if it is gone, or another user's."""
+    with suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):  # closed meanwhile
+                yield os.readlink(entry)
 
 
 def clean(folder: str, driver: int) -> None:

@@ -12,7 +12,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
+from gen_dist.cluster.head_probe import SAME_MINOR_PYTHON
 from gen_dist.cluster.janitor import dismiss, hire
+from gen_dist.cluster.node_processes import is_running
+from gen_dist.cluster.node_record import TOKEN_VARIABLES, saved_way
 from gen_dist.cluster.placement import Node
 from gen_dist.errors import RunError, UserError
 
@@ -92,25 +95,44 @@ def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def joined_cluster(address: str) -> Iterator[None]:
+    """Connected through this machine's node, with the token that `gen-dist up` or `join` kept here, if they ran."""
     check_address(address)
+    way = saved_way(address)
+    if way.record is not None and not is_running(way.record):
+        again = "up" if way.record.role == "head" else f"join {way.record.head}"
+        raise UserError(f"--address {address}: {way.record.describe()} has ended; 'gen-dist {again}' starts it again")
+    check_address(way.address)  # auto is none, and a head may have gone
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds for a head node to answer, or refuse the token
-    import ray
+    with changed_environment({**SAME_MINOR_PYTHON, **way.environment}):
+        import ray
 
-    adapt_ray()
-    try:
-        with without_stderr(), signals_held():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"--address {address}: no Ray cluster answers there, or it refused the token ({reason}); "
-            "start one with 'ray start --head' and set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it was started with"
-        ) from None
+        adapt_ray()
+        try:
+            with without_stderr(), signals_held():
+                ray.init(
+                    address=way.address,
+                    _node_ip_address=None if way.record is None else way.record.address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(refusal(address, error)) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def refusal(address: str, error: Exception) -> str:
+    """Why the cluster at `address` cannot be joined, and what to do."""
+    reason = " ".join(str(error).split())[:200]
+    given = [name for name in TOKEN_VARIABLES if os.environ.get(name)]
+    token = f"the token of {given[0]}" if given else "the token"
+    return (
+        f"--address {address}: no Ray cluster answers there, or it refused {token} ({reason}); run 'gen-dist up' or "
+        f"'gen-dist join' on this machine, or set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it was started with"
+    )
 
 
 @contextmanager
@@ -126,36 +148,53 @@ def without_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def check_address(address: str) -> None:
-    """Refuse what cannot work before Ray spends a minute on it.
+def check_address(address: str, name: str = "--address") -> None:
+    """Refuse what cannot work before Ray spends a minute on it. `name` is what the message calls it.
 
     Raises:
         UserError: a ray:// address, a malformed one, or one where nothing listens.
     """
+    place = parse_address(address, name)
+    if place is None:
+        return
+    try:
+        with suppress(TimeoutError), socket.create_connection(place, timeout=5):
+            return
+        raise UserError(f"{name} {address}: no answer within 5 s; is the Ray head node running there?")
+    except OSError as error:
+        raise UserError(f"{name} {address}: {error.strerror or error}; is the Ray head node running there?") from None
+
+
+def parse_address(address: str, name: str = "--address") -> tuple[str, int] | None:
+    """Host and port; None for auto. Raises UserError as `check_address`, but for connecting."""
     if address.startswith("ray://"):
         raise UserError(
-            f"--address {address}: Ray Client addresses are not supported; run 'gen-dist train' on a node of the "
+            f"{name} {address}: Ray Client addresses are not supported; run 'gen-dist train' on a node of the "
             "cluster with --address HOST:PORT, or hand it over with 'ray job submit'"
         )
     if address == "auto":
-        return
+        return None
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UserError(f"--address {address}: must be HOST:PORT of a Ray head node, such as 192.0.2.1:6379, or auto")
+        raise UserError(f"{name} {address}: must be HOST:PORT of a Ray head node, such as 192.0.2.1:6379, or auto")
+    return host, int(port)
+
+
+def make_folder(base: str | None = None) -> str:
+    """A new folder for a cluster's files, short enough for the Unix sockets that Ray puts deep below it.
+
+    Raises:
+        UserError: `base` was given, and is too long or cannot be written to.
+    """
+    if base is not None and len(base) > LONGEST_TEMPORARY_FOLDER:
+        raise UserError(f"--temp-dir {base}: must have at most {LONGEST_TEMPORARY_FOLDER} letters, for Ray's sockets")
+    folder = base or tempfile.gettempdir()
     try:
-        with suppress(TimeoutError), socket.create_connection((host, int(port)), timeout=5):
-            return
-        raise UserError(f"--address {address}: no answer within 5 s; is the Ray head node running there?")
+        return tempfile.mkdtemp(prefix="gd-", dir=folder if len(folder) <= LONGEST_TEMPORARY_FOLDER else "/tmp")
     except OSError as error:
-        raise UserError(
-            f"--address {address}: {error.strerror or error}; is the Ray head node running there?"
-        ) from None
-
-
-def make_folder() -> str:
-    """A new folder for a cluster's files, short enough for the Unix sockets that Ray puts deep below it."""
-    base = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="gd-", dir=base if len(base) <= LONGEST_TEMPORARY_FOLDER else "/tmp")
+        if base is None:
+            raise
+        raise UserError(f"--temp-dir {base}: {error.strerror}; name a folder that is there and yours") from None
 
 
 def adapt_ray() -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -17,11 +18,13 @@ from gen_dist.launch.commands import (
     split,
     status,
     stop,
+    template,
     verify,
     version,
     warm_up,
 )
 from gen_dist.launch.doctor import doctor
+from gen_dist.launch.node_commands import down, join, nodes, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.plan import plan
 from gen_dist.launch.signals import Interrupted, stop_on_signals
@@ -38,8 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (
-    train, doctor, plan, status, stop, diff, prepare, inspect, verify, merge, split, generate, configs, warm_up, version,
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    train, doctor, plan, status, stop, diff, up, join, nodes, down, prepare, inspect, verify, merge, split, generate,
+    configs, template, warm_up, version,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

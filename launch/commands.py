@@ -181,6 +181,15 @@ def configs() -> None:
         print(f"{name:{width}}  {describe_preset(name)}")
 
 
+def template(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="which to print; default: list them")] = None,
+) -> None:
+    """Print what starts a run under another launcher: Slurm, KubeRay, or Ray's own through SSH."""
+    from gen_dist.launch.listing import print_template
+
+    print_template(name)
+
+
 def version() -> None:
     """Say which versions are installed."""
     import platform

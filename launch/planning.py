@@ -123,7 +123,9 @@ def table(found: Found) -> list[str]:
     ]
     widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
     columns = [
-        "  ".join(cell.ljust(width) if i >= 4 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            cell.ljust(width) if i >= 4 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
+        )
         for row in (TITLES, *rows)
     ]
     return [*lines, "", *(line.rstrip() for line in columns)]

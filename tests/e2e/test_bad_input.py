@@ -67,6 +67,8 @@ ROWS = {
     "two folders": (["train", "--resume", "good", "--run-dir", "x"], "--run-dir x: --resume good continues in its own"),
     "Ray Client": (["train", "smoke", "--address", "ray://10.0.0.1:10001"], "Ray Client addresses are not supported"),
     "malformed address": (["train", "smoke", "--address", "head"], "must be HOST:PORT"),
+    "malformed address to join": (["join", "head:port", "--token", "0" * 32], "join head:port: must be HOST:PORT"),
+    "unknown template": (["template", "pbs.sh"], "template pbs.sh: must be one of kuberay-rayjob.yaml"),
     "corrupt checkpoint": (["train", "--resume", "corrupt", "train.steps=4"], "weights.safetensors"),
     "pickled checksums": (["train", "--resume", "pickled", "train.steps=4"], "checksums.json"),
     "pointer to elsewhere": (["train", "--resume", "pointless", "train.steps=4"], "names '../../elsewhere'"),
@@ -124,7 +126,7 @@ ROWS = {
 def test_bad_input(row, place):
     arguments, message = ROWS[row]
     before = listing(place)
-    done = gen_dist(*arguments, cwd=place, RAY_ADDRESS="")
+    done = gen_dist(*arguments, cwd=place, RAY_ADDRESS="", XDG_STATE_HOME=str(place / "state"))
     assert done.code == 2, done
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1, done.err

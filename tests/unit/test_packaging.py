@@ -144,10 +144,10 @@ def test_the_version_is_the_package_s() -> None:
 
 
 def expected_files() -> set[str]:
-    """All that a wheel must hold of the library: every source and preset, and the bundled pictures."""
+    """All that a wheel must hold of the library: every source, preset and template, and the bundled pictures."""
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "gen_dist").rglob("*.py")}
     for folder in FOLDERS:
-        paths = [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("*.yaml")]
+        paths = [path for kind in ("*.py", "*.sh", "*.yaml") for path in (ROOT / folder).rglob(kind)]
         files |= {f"gen_dist/{path.relative_to(ROOT)}" for path in paths}
     bundled = (ROOT / "gen_dist/data/bundled").rglob("*")
     return files | {str(path.relative_to(ROOT)) for path in bundled if path.is_file() and path.suffix != ".pyc"}
