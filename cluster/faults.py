@@ -13,11 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gen_dist.events import Where
+
+if TYPE_CHECKING:
+    from gen_dist.engine.engine import Engine
+    from gen_dist.engine.reducer import Work
+    from gen_dist.objectives.base import Phase
 
 VARIABLE = "GEN_DIST_FAULT"
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segfault": signal.SIGSEGV}
@@ -33,13 +39,12 @@ class Fault:
     seconds: float | None
     proof: Path
 
-    def hits(self, worker: int, where: Where) -> bool:
+    def aims_at(self, worker: int, where: Where) -> bool:
         return (
             worker == self.worker
             and where.step == self.step
             and self.phase in (None, where.phase)
             and self.stage in (None, where.stage)
-            and not self.proof.exists()
         )
 
     def fire(self) -> None:
@@ -77,24 +82,23 @@ class Injector:
 
     def hit(self, where: Where) -> None:
         for fault in self.faults:
-            if fault.kind in (*SIGNALS, "raise") and fault.hits(self.worker, where):
+            if fault.kind in (*SIGNALS, "raise") and fault.aims_at(self.worker, where) and not fault.proof.exists():
                 fault.fire()
 
     def spoil(self, engine: "Engine") -> None:
-        """Let the images that it loads be NaN once, where a fault of kind `nan` hits."""
+        """Let the images that it loads where a fault of kind `nan` hits be NaN, each time."""
         load = engine.load
 
         def spoilt(number: int, phase: "Phase", indices: Sequence[int]) -> "Work":
             work = load(number, phase, indices)
             where = Where(engine.state.step + 1, phase.name, "data")
             for fault in self.faults:
-                if fault.kind == "nan" and fault.hits(self.worker, where):
+                if fault.kind == "nan" and fault.aims_at(self.worker, where):
                     fault.proof.write_text("nan\n")
-                    engine.load = partial(self.still_spoilt, load, fault)
-                    return spoil_images(work)
+                    return [(replace(m, images=m.images * float("nan")), draws) for m, draws in work]
             return work
 
-        engine.load = spoilt
+        engine.load = spoilt  # type: ignore[method-assign]
 
     def disturb(self, probe: str) -> str:
         """The hash of a probe, or another where a fault of kind `probe` hits."""

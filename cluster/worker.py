@@ -83,6 +83,7 @@ class TrainWorker:
         threading.Thread(target=self.watch_supervisor, daemon=True).start()
         assignment = replace(assignment, pack=self.pack, resume=resume, init=init)
         self.trainer = trainer = Trainer(assignment, self.outbox.send, self.note, self.turn.check)
+        self.faults.spoil(trainer.engine)
         try:
             halted = Halted(trainer.standing)
             while (membership := self.turn.wait(halted, self.outbox.wake)) is not None:

@@ -17,6 +17,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
+from gen_dist.engine.balance import Balancer
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Asked, Engine, StepReport
 from gen_dist.engine.memory import explain_out_of_memory
@@ -81,6 +82,7 @@ class Trainer:
             self.engine = build_engine(assignment, self.pack, watch, None, check)
         self.reporter = Reporter(self.engine, self.config, self.pack, send)
         self.group: dist.ProcessGroup | None = None
+        self.balancer: Balancer | None = None
         self.unsettled: StepReport | None = None  # of the last step, until all ranks are known to hold the same state
 
     @property
@@ -97,6 +99,8 @@ class Trainer:
         self.catch_up(place.standing)
         self.engine.join(build_reducer(self.config, group), place.ownership, place.rank)
         self.group = group
+        follows = self.config.cluster.follows_speed and place.ownership.workers > 1
+        self.balancer = Balancer(place.ownership) if follows else None
         if self.config.train.reproducibility == "rounding" and self.standing.step > 0:
             send_state(self.engine.state, group)  # of one rank some may have had a part only
         if place.reports and not self.reporter.reports:
@@ -144,6 +148,8 @@ class Trainer:
         assert report is not None
         last = report.stop or step == self.config.train.steps
         self.unsettled = None
+        if self.balancer is not None and all(pace > 0 for pace in report.pace):  # 0: the first step of a group
+            self.engine.ownership = self.balancer.note(report.pace, report.exchange)
         self.reporter.step_done(Step(step, report, last, state_hash))
 
     def snapshot(self) -> Files:

@@ -75,7 +75,9 @@ def run() -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except SystemError as error:  # a signal's exception, as it comes out of Ray's C++ where that was waiting
-        raise error.__cause__ if isinstance(error.__cause__, Interrupted) else error
+        if isinstance(error.__cause__, Interrupted):
+            raise error.__cause__ from None
+        raise
     except BrokenPipeError:  # the reader of our output went away, as in `gen-dist configs | head -1`
         sys.stderr.close()
         return 0

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 

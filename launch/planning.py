@@ -124,7 +124,8 @@ def table(found: Found) -> list[str]:
     widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
     columns = [
         "  ".join(
-            cell.ljust(width) if i >= 4 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
+            cell.ljust(width) if i >= 4 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in (TITLES, *rows)
     ]

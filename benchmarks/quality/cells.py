@@ -39,6 +39,12 @@ class Cell:
         return f"{self.table}/{self.system}-{self.seed}"
 
 
+VAE_AT_28 = (
+    "data.size=28", "objective.likelihood=bernoulli", "objective.kl_warmup_steps=1000", "model.width=32",
+    "optimizer.learning_rate=4e-3", "optimizer.warmup_steps=300", "train.microbatch_size=128",
+)  # fmt: skip
+GAN_AT_32 = ("data.size=32", "objective.diffaugment=[]")  # tens of thousands of images
+
 TABLES = {
     "faces": Table(
         "olivetti",
@@ -57,7 +63,7 @@ TABLES = {
         1.0,
         "vae-64-sharp",
         {
-            "vae-64-sharp": System("vae-64-sharp", ("data.size=28", "objective.likelihood=bernoulli"), decays=True),
+            "vae-64-sharp": System("vae-64-sharp", VAE_AT_28, decays=True),
             "vae-mnist": System("vae-mnist"),
             PYTHAE: System(PYTHAE),
         },
@@ -66,9 +72,9 @@ TABLES = {
         "fashion-32",
         "kernel_distance",
         0.6,
-        "sngan",
+        "sngan-small",
         {
-            "sngan": System("sngan-64", ("data.size=32",)),
+            "sngan-small": System("sngan-small", (*GAN_AT_32, "data.augment.horizontal_flip=false")),
             "gan-mnist32": System("gan-mnist32"),
         },
     ),
@@ -76,9 +82,9 @@ TABLES = {
         "cifar-32",
         "kernel_distance",
         0.8,
-        "sngan",
+        "sngan-small",
         {
-            "sngan": System("sngan-64", ("data.size=32",)),
+            "sngan-small": System("sngan-small", GAN_AT_32),
             "dcgan-64": System("dcgan-64", ("data.size=32",)),
         },
     ),

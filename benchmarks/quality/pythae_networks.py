@@ -1,4 +1,4 @@
-"""The networks that Pythae trains: layer for layer those of `vae-64-sharp` at 28 x 28, in torch's own modules.
+"""The networks that Pythae trains: layer for layer those of our VAE at 28 x 28 (`cells.VAE_AT_28`), in plain torch.
 
 Imported by both environments: Pythae's, which trains them, and ours, which scores them.
 """
@@ -6,7 +6,7 @@ Imported by both environments: Pythae's, which trains them, and ours, which scor
 import torch
 from torch import Tensor, nn
 
-LATENT, WIDTH, SIDE = 128, 48, 7
+LATENT, WIDTH, SIDE = 128, 32, 7
 
 
 class Encoder(nn.Module):

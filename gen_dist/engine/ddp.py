@@ -22,7 +22,7 @@ class DDPReducer:
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group, self.world_size = group, group.size()
         self.wrapped: dict[str, DistributedDataParallel] = {}
-        self.seconds = 0.0
+        self.seconds = self.exchange_seconds = 0.0
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int

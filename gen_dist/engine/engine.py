@@ -8,9 +8,10 @@ breaks, a rank that is one phase behind the others has what it needs to catch up
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ class StepReport:
     pause: bool  # some rank was asked to let its group be changed
     waited: float  # seconds that ranks waited for data, summed over ranks
     pace: tuple[float, ...]  # each rank's seconds per microbatch in the step before; 0: not known
+    exchange: float  # seconds of that step in which the rank that waited least waited for the others' gradients
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Asked:
 
 
 NOTHING = Asked()
+
+
+class Pace(NamedTuple):
+    """Of one rank: seconds per microbatch, and seconds of exchanging gradients."""
+
+    seconds: float = 0.0
+    exchange: float = 0.0
+
+
+UNKNOWN = Pace()
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,8 @@ class Engine:
     committed: list[Committed] = field(default_factory=list)  # phases of the step in progress
     tallies: list[Tensor] = field(default_factory=list)  # theirs
     reduced: Reduced | None = None
-    seconds: dict[int, float] = field(default_factory=dict)  # per microbatch, of each phase of the step in progress
-    pace: float = 0.0  # the same of all phases of the step before
+    timed: dict[int, Pace] = field(default_factory=dict)  # each phase of the step in progress
+    pace: Pace = UNKNOWN  # the step before
 
     def step(self, asked: Asked = NOTHING) -> StepReport:
         """Do the next step and count it in `state.step`. One that was cut off goes on after its last committed phase.
@@ -104,8 +116,8 @@ class Engine:
         self.loader.release(self.state.step)
         self.state.go_to(self.state.step + 1)
         report = StepReport(merge_losses(self.committed), *read_tallies(self.tallies))
-        self.pace = sum(self.seconds.values())
-        self.committed, self.tallies, self.seconds = [], [], {}
+        self.pace = sum_paces(self.timed.values())
+        self.committed, self.tallies, self.timed = [], [], {}
         return report
 
     def run_phase(self, number: int, phase: Phase, asked: Asked) -> None:
@@ -138,7 +150,7 @@ class Engine:
         program.zero_grad(set_to_none=True)
         extra = write_tally(asked, waited, self.pace, self.rank, self.ownership.workers).to(self.device)
         numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
-        self.seconds[number] = self.reducer.seconds
+        self.timed[number] = Pace(self.reducer.seconds, self.reducer.exchange_seconds)
         losses, statistics = program.unpack(numbers[: -len(extra)])
         means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
         norms = {name: gradient_norm(program, name) for name in phase.trains}
@@ -192,7 +204,7 @@ class Engine:
         """Go on as this rank of another group."""
         self.reducer.reset()
         self.programs.clear()
-        self.reducer, self.ownership, self.rank, self.pace = reducer, ownership, rank, 0.0
+        self.reducer, self.ownership, self.rank, self.pace = reducer, ownership, rank, UNKNOWN
 
     def agree(self, finite: bool) -> bool:
         """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
@@ -218,16 +230,24 @@ class Engine:
         self.watch(Where(self.state.step + 1, phase.name, stage))
 
 
-def write_tally(asked: Asked, waited: float, pace: float, rank: int, workers: int) -> Tensor:
+def write_tally(asked: Asked, waited: float, pace: Pace, rank: int, workers: int) -> Tensor:
     """What one rank adds to what all ranks are told, float64."""
-    paces = [pace if other == rank else 0.0 for other in range(workers)]
-    return torch.tensor([float(asked.stop), float(asked.pause), waited, *paces], dtype=torch.float64)
+    paces = torch.zeros(2, workers, dtype=torch.float64)
+    paces[:, rank] = torch.tensor(pace, dtype=torch.float64)
+    return torch.cat(
+        (torch.tensor([float(asked.stop), float(asked.pause), waited], dtype=torch.float64), paces.view(-1))
+    )
 
 
-def read_tallies(tallies: Sequence[Tensor]) -> tuple[bool, bool, float, tuple[float, ...]]:
+def read_tallies(tallies: Sequence[Tensor]) -> tuple[bool, bool, float, tuple[float, ...], float]:
     """The ranks' sums of a step's phases, between which the ranks may have changed, as the end of a StepReport."""
     stop, pause, waited = torch.stack([tally[:3] for tally in tallies]).sum(0).tolist()
-    return stop > 0, pause > 0, waited, tuple(tallies[-1][3:].tolist())
+    seconds, exchanges = tallies[-1][3:].view(2, -1).tolist()
+    return stop > 0, pause > 0, waited, tuple(seconds), min(exchanges)
+
+
+def sum_paces(paces: Iterable[Pace]) -> Pace:
+    return Pace(*map(sum, zip(*paces, strict=True)))
 
 
 def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:

@@ -17,7 +17,9 @@ Work = Sequence[tuple[Microbatch, SampleDraws]]
 
 
 class Reducer(Protocol):
-    seconds: float  # per microbatch, in the last `accumulate`, without waiting for others: comparable between ranks
+    # In the last `accumulate`:
+    seconds: float  # per microbatch, without waiting for others: comparable between ranks
+    exchange_seconds: float  # seconds after the last backward, waiting for others included; 0 where that is not known
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int

@@ -26,7 +26,7 @@ class TreeReducer:
         self.exchange = Exchange(group) if group is not None else None
         self.rank = group.rank() if group is not None else 0
         self.stacks: dict[str, GradientStack] = {}
-        self.seconds = 0.0
+        self.seconds = self.exchange_seconds = 0.0
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
@@ -46,7 +46,8 @@ class TreeReducer:
             for _ in range(add.merges):
                 numbers[-2:] = [numbers[-2] + numbers[-1]]
             self.backward(program, loss / batch_size, add, send if add is added[-1] else None)
-        self.seconds = (time.perf_counter() - started) / len(work)
+        computed = time.perf_counter()
+        self.seconds = (computed - started) / len(work)
         program.reduces()
         stack = self.stacks[program.phase.name]
         send(numbers, len(stack.layout.buckets))
@@ -55,6 +56,7 @@ class TreeReducer:
         for transfer in transfers:
             transfer.finish()
         stack.show(0)
+        self.exchange_seconds = time.perf_counter() - computed
         return numbers[0]
 
     def backward(
