@@ -47,6 +47,11 @@ ROWS = {
     "batch not divisible": (["train", "smoke", "train.batch_size=30"], "not divisible by train.microbatch_size 8"),
     "too many workers": (["train", "smoke", "--workers", "5"], "5 workers: more than the batch has microbatches"),
     "no number of workers": (["train", "smoke", "--workers", "two"], "--workers two: must be a whole number"),
+    "half a range": (["train", "smoke", "--workers", "2:"], "--workers 2:: must be a whole number"),
+    "an empty range": (["train", "smoke", "--workers", "3:2"], "--workers 3:2: the least comes first; use 2:3"),
+    "a range beyond the batch": (
+        ["train", "smoke", "--workers", "9:12"], "--workers 9:12: the batch has 4 microbatches, and a worker needs one"
+    ),
     "workers without Ray": (["train", "smoke", "--workers", "2", "--no-ray"], "with --no-ray, torchrun does"),
     "missing folder": (["train", "dcgan-64", "data.path=nowhere"], "data.path 'nowhere': no such"),
     "no data": (["train", "dcgan-64"], "data.path: not set"),

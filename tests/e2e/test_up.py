@@ -2,75 +2,25 @@
 
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.command import COMMAND, ROOT, Done, environment, finish, rows, wait_for
-from tests.hosts import Host
+from tests.command import COMMAND, ROOT, finish, rows, wait_for
+from tests.machines import Machine, furnish
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 RANKS = r"\((10\.77\.0\.\d)\): ranks"
 TINY = ["smoke", "train.steps=3", "wandb.mode=disabled"]
 
 
-@dataclass(frozen=True)
-class Machine:
-    """A host with a home of its own."""
-
-    host: Host
-    home: Path
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        kept = {name: value for name, value in environment().items() if not name.startswith("XDG_STATE")}
-        caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")  # compiled kernels may be shared
-        return {**kept, "HOME": str(self.home), "TMPDIR": str(self.home), "XDG_CACHE_HOME": caches, **changes}
-
-    def start(self, *arguments: object, **options: object) -> subprocess.Popen[str]:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return self.host.popen(
-            [*COMMAND, *map(str, arguments)], env=self.environment(), cwd=self.home, start_new_session=True, **pipes
-        )
-
-    def gen_dist(self, *arguments: object, given: str = "") -> Done:
-        process = self.start(*arguments)
-        assert process.stdin is not None
-        process.stdin.write(given)
-        return finish(process)
-
-    def programs(self) -> dict[int, str]:
-        """What runs on it."""
-        pids = subprocess.run(["ip", "netns", "pids", self.host.name], capture_output=True, text=True).stdout.split()
-        found = {}
-        for pid in map(int, pids):
-            line = Path(f"/proc/{pid}/cmdline")
-            found[pid] = Path(line.read_text().partition("\0")[0]).name if line.exists() else ""
-        return {pid: name for pid, name in found.items() if name}
-
-    def has_nothing(self) -> bool:
-        """Of a Ray node: no process, no folder, no record."""
-        record = self.home.glob(".local/state/gen-dist/nodes/*/*")
-        return not self.programs() and not list(self.home.glob("gd-*")) and {p.name for p in record} <= {"lock"}
-
-    def kill(self, program: str) -> None:
-        os.kill(next(pid for pid, name in self.programs().items() if name == program), signal.SIGKILL)
-
-
 @pytest.fixture
-def machines(hosts, tmp_path_factory) -> Iterator[list[Machine]]:
-    base = Path(os.environ["TMPDIR"])  # short, for Ray's sockets
+def machines(hosts) -> Iterator[list[Machine]]:
     with hosts(3) as group:
-        made = [Machine(host, base / f"h{number}") for number, host in enumerate(group)]
-        for machine in made:
-            shutil.rmtree(machine.home, ignore_errors=True)
-            machine.home.mkdir()
-        yield made
+        yield furnish(group)
 
 
 def test_three_machines_train_and_leave_nothing(machines):

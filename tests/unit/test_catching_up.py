@@ -1,0 +1,148 @@
+"""A step that is cut off anywhere goes on to the same bits, and who is a phase behind catches up by itself."""
+
+from contextlib import suppress
+
+import pytest
+
+from gen_dist.assignment import Assignment
+from gen_dist.engine.engine import Asked, Engine
+from gen_dist.engine.ownership import Ownership
+from gen_dist.events import CheckpointReady, Pictures, StepDone
+from gen_dist.standing import Place, Standing
+from gen_dist.training import Ending, Trainer
+from tests.training_cases import case, pack_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+OVERRIDES = ["train.steps=4", "train.checkpoint_every=2", "train.sample_every=4", "train.log_every=1"]
+STAGES = ("data", "compute", "reduce", "agree")  # before anything is committed
+
+
+class CutOff(Exception):
+    pass
+
+
+def trainer_of(name, packs, send, watch=lambda where: None) -> Trainer:
+    config = case(name, OVERRIDES)
+    return Trainer(
+        Assignment(config, pack_of(name, packs), 0, Ownership.equal(config.train.microbatches, 1)), send, watch
+    )
+
+
+def places(trainer: Trainer, standing: Standing | None = None, reports: bool = True, recorded: int = 0) -> Place:
+    return Place(0, trainer.assignment.ownership, standing or trainer.standing, reports, recorded)
+
+
+@pytest.fixture(scope="module")
+def whole(packs):
+    """The hash of the last state and the events of a run that is left alone, by case."""
+    found = {}
+    for name in ("dcgan-balance", "sngan"):
+        sent = []
+        trainer = trainer_of(name, packs, sent.append)
+        trainer.join(places(trainer), None)
+        assert trainer.run(Asked) is Ending.FINISHED
+        found[name] = trainer.engine.state.hash(), sent
+        trainer.close()
+    return found
+
+
+def figures(sent):
+    return {event.step: event.losses for event in sent if isinstance(event, StepDone)}
+
+
+@pytest.mark.parametrize("name", ["dcgan-balance", "sngan"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_cut_off_in_every_phase_it_goes_on_to_the_same_bits(name, stage, packs, whole):
+    cut, sent = set(), []
+
+    def watch(where):
+        if where.stage == stage and (place := (where.step, trainer.standing.committed)) not in cut:
+            cut.add(place)
+            raise CutOff
+
+    trainer = trainer_of(name, packs, sent.append, watch)
+    while True:
+        trainer.join(places(trainer), None)
+        with suppress(CutOff):
+            trainer.run(Asked)
+            break
+    trainer.close()
+    state, events = whole[name]
+    assert len(cut) >= 8  # two phases at least in each of four steps
+    assert trainer.engine.state.hash() == state
+    assert figures(sent) == figures(events)
+
+
+def test_who_is_behind_commits_what_it_holds(packs, whole):
+    """Cut off while it waits for the others to agree, though they have agreed."""
+
+    def watch(where):
+        if (
+            (where.step, where.phase, where.stage) == (2, "generator", "agree")
+            and trainer.standing.step == 1
+            and not done
+        ):
+            done.append(where)
+            raise CutOff
+
+    done = []
+    trainer = trainer_of("sngan", packs, lambda event: None, watch)
+    trainer.join(places(trainer), None)
+    with pytest.raises(CutOff):
+        trainer.run(Asked)
+    assert trainer.standing == Standing(1, True, 1)
+    trainer.join(places(trainer, Standing(2, True, 0)), None)
+    assert trainer.standing == Standing(2, True, 0)
+    trainer.run(Asked)
+    trainer.close()
+    assert trainer.engine.state.hash() == whole["sngan"][0]
+
+
+def test_who_holds_nothing_cannot_catch_up(packs):
+    trainer = trainer_of("sngan", packs, lambda event: None)
+    with pytest.raises(RuntimeError, match="too far to catch up"):
+        trainer.join(places(trainer, Standing(0, True, 1)), None)
+    trainer.close()
+
+
+def test_another_reporter_tells_what_the_record_lacks(packs, whole):
+    """It has kept the numbers of all steps; pictures and a checkpoint it makes of the weights that it still has."""
+    sent = []
+    silent = trainer_of("sngan", packs, sent.append)
+    silent.join(places(silent, reports=False), None)
+    silent.run(lambda: Asked(pause=silent.engine.state.step == 1))  # let go after the second step
+    assert (silent.standing, sent) == (Standing(2, True, 0), [])
+    silent.join(places(silent, recorded=1), None)
+    assert [type(event) for event in sent] == [StepDone, CheckpointReady]
+    silent.run(Asked)
+    silent.close()
+    told = whole["sngan"][1]
+    assert figures(sent) == {step: losses for step, losses in figures(told).items() if step > 1}
+    assert [e.step for e in sent if isinstance(e, Pictures)] == [e.step for e in told if isinstance(e, Pictures)]
+    assert [e.step for e in sent if isinstance(e, CheckpointReady)] == [2, 4]
+
+
+def test_a_snapshot_makes_a_newcomer_one_of_them(packs, whole):
+    old, new = (trainer_of("sngan", packs, lambda event: None) for _ in range(2))
+    old.join(places(old), None)
+    old.run(lambda: Asked(pause=old.engine.state.step == 1))
+    new.adopt(old.snapshot())
+    assert new.standing == old.standing
+    new.join(places(new, recorded=2), None)
+    new.run(Asked)
+    assert new.engine.state.hash() == whole["sngan"][0]
+    old.close()
+    new.close()
+
+
+def test_engines_between_groups_keep_no_program_of_the_former(packs):
+    trainer = trainer_of("sngan", packs, lambda event: None)
+    trainer.join(places(trainer), None)
+    engine: Engine = trainer.engine
+    engine.step()
+    assert engine.programs
+    trainer.unsettled = None
+    trainer.join(places(trainer), None)
+    assert not engine.programs
+    assert engine.pace.seconds == 0.0
+    trainer.close()
