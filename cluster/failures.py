@@ -29,6 +29,7 @@ def explain(error: RayError, rank: int, host: str, where: str) -> Failure:
         if isinstance(cause, UserError):
             raise UserError(str(cause)) from None
         line = str(cause) if isinstance(cause, RunError) else f"{type(cause).__name__}: {first_line(str(cause))}"
+        where = next(iter(getattr(cause, "__notes__", [])), where)  # as the worker knew it itself
         kind = Kind.COLLECTIVE if is_collective(cause) else Kind.EXCEPTION
         return Failure(rank, host, where, kind, line, without_colours(str(error)), isinstance(cause, RunError))
     if isinstance(error, GetTimeoutError):

@@ -198,7 +198,7 @@ def make_folder(base: str | None = None) -> str:
 
 
 def adapt_ray() -> None:
-    """Change four things that Ray has no setting for; the first saves much of the start and of the end."""
+    """Change five things that Ray has no setting for; the first saves much of the start and of the end."""
     import ray._private.services
     import ray._private.utils
     import ray._private.worker
@@ -212,6 +212,8 @@ def adapt_ray() -> None:
         setattr(RayNode, name, nothing)
     # Ray prints a paragraph for each dead worker; the supervisor says it in a line.
     ray._private.worker.print_to_stdstream = nothing
+    # Nor is it news that questions to a lost one stay without an answer.
+    ray._private.worker._unhandled_error_handler = nothing
     # Ray's handler of SIGTERM exits at once; ours finishes the step.
     ray._private.utils.set_sigterm_handler = nothing
     # A signal to our process group, such as a closing terminal's, must reach Ray's processes through us only.

@@ -5,7 +5,7 @@ The only writer of a run's record is the process that runs this. Decisions are i
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
@@ -55,6 +55,7 @@ class Supervisor:
         self.recruits = Recruits(job, self.say, self.dismiss)
         self.hired = 0
         self.failures: list[Failure] = []
+        self.untold: list[Failure] = []  # of them, until the others can say where they waited for the lost
         self.begun_at: list[Standing] = []  # generation by generation
         self.recorded = job.first_step
         self.patience = Patience(job.config.cluster.timeout_seconds)
@@ -158,7 +159,7 @@ class Supervisor:
                 member.halted = answer
 
     def listen(self, member: Member, said: Said) -> None:
-        if said.where != member.where:
+        if said.where != member.where and member.where.startswith("step "):
             self.patience.note(min(time.monotonic() - member.since, self.patience.most / 4))
         member.is_at(said.where)
         self.take(member, said)
@@ -186,9 +187,7 @@ class Supervisor:
         if ends_run(failure, self.failures, left):
             raise WorkerFailed(failure)
         self.failures.append(failure)
-        self.say(f"{failure}; {f'{left} left' if left else 'none is left'}")
-        if failure.detail:
-            self.handle(Message(failure.detail, detail=True))
+        self.untold.append(failure)
         self.group.halt(self.patience.silence, gently=False)
 
     def look_for_silence(self) -> None:
@@ -246,9 +245,19 @@ class Supervisor:
             self.begun_at.append(max(group.standings))
             if is_futile(self.begun_at) and self.failures:
                 raise WorkerFailed(self.failures[-1])
+            self.tell_losses(max(group.standings))
             standing = group.begin(self.config, self.rendezvous, self.recorded)
             if group.generation:
                 self.say(f"generation {group.generation}: {len(group.members)} workers go on at {standing}")
+
+    def tell_losses(self, standing: Standing | None) -> None:
+        """A dead worker cannot say where it was, but those that waited for it can."""
+        for failure in self.untold:
+            known = failure.kind is Kind.DEATH and standing is not None and not failure.agreed
+            self.say(str(replace(failure, where=str(standing)) if known else failure))
+            if failure.detail:
+                self.handle(Message(failure.detail, detail=True))
+        self.untold.clear()
 
     def drop_faulty(self) -> None:
         """Whom all ranks found to compute what no other does.
@@ -287,6 +296,7 @@ class Supervisor:
         nodes = [node for node in self.plan.nodes if node.node_id in alive]
         if not nodes:
             return
+        self.tell_losses(None)
         self.say("every worker is lost: starting again from the last checkpoint")
         self.group.replace_all([self.new_member(node, cpus=0) for node in nodes])
         self.agree()

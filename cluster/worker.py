@@ -89,6 +89,9 @@ class TrainWorker:
             while (membership := self.turn.wait(halted, self.outbox.wake)) is not None:
                 halted = self.train(trainer, membership)
             return trainer.engine.state.step
+        except Exception as error:
+            error.add_note(self.where)
+            raise
         finally:
             trainer.close()
             self.turn, self.outbox = Turn(), Outbox()  # for another run
@@ -109,7 +112,7 @@ class TrainWorker:
             return Halted(trainer.standing, ended=ending is not Ending.PAUSED)
         except FaultyRank as error:
             return Halted(trainer.standing, broke=str(error), faulty=error.rank)
-        except Exception as error:
+        except RuntimeError as error:  # also what a collective raises
             if not (connections.broken or isinstance(error, GroupBroken) or is_collective(error)):
                 raise
             return Halted(trainer.standing, broke=f"{type(error).__name__}: {error}")
