@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test lint bench bench-kernels bench-launch bench-prepare bench-quality bench-reduce bench-sameness fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-reduce bench-sameness fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ demo: install ## train a VAE, then a DCGAN, on the bundled pictures with two wor
 test: install ## run the whole test suite; unit tests, a file at a time, on two cores
 	@$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadfile
 	@$(BIN)/python -m pytest --ignore=tests/unit
+
+test-faults: install ## everything that may happen to workers and machines, and chaos; 12 minutes
+	@$(BIN)/python -m pytest tests/faults
 
 lint: install ## ruff (check and format) and mypy
 	@$(BIN)/ruff check .

@@ -64,7 +64,9 @@ class ClusterSettings(Settings):
         "auto", description="auto: who computes faster owns more microbatches; equal: all as many; never the result"
     )
     object_store_mb: int = Field(200, ge=80, le=65536, description="Ray object store of a cluster started here, in MB")
-    timeout_seconds: float = Field(120.0, ge=5, le=3600, description="the longest wait for a worker before it is given up")
+    timeout_seconds: float = Field(
+        120.0, ge=5, le=3600, description="the longest wait for a worker before it is given up"
+    )
 
     @property
     def follows_speed(self) -> bool:
