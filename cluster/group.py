@@ -16,6 +16,7 @@ from gen_dist.engine.ownership import decide_ownership
 from gen_dist.standing import Place, Standing
 
 FOREVER = float("inf")
+NEW = -1  # the generation of a worker that has not been in any
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Group:
 
     def __init__(self) -> None:
         self.members: list[Member] = []
-        self.generation = -1
+        self.generation = NEW
         self.change: Change | None = None
         self.reporter: Member | None = None
         self.stops = False  # all have been told to stop
@@ -64,10 +65,10 @@ class Group:
                 member.asked["halt"] = member.actor.halt.remote(self.generation, gently)
 
     def expect(self, seconds: float) -> None:
-        """All members are on their way to where a generation begins."""
+        """All members are new, and on their way to where a generation begins."""
         self.change = Change(time.monotonic() + seconds, gently=False)
         for member in self.members:
-            member.asked["halt"] = member.actor.halt.remote(self.generation, True)
+            member.asked["halt"] = member.actor.halt.remote(NEW, True)
 
     def begin(self, config: RunConfig, rendezvous: Rendezvous, recorded: int) -> Standing:
         """The next generation, of these members, once all have halted; returns where it begins."""

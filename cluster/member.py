@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from gen_dist.cluster.job import Job
 from gen_dist.cluster.membership import Halted, Identity
 from gen_dist.cluster.placement import Node
+from gen_dist.cluster.policy import Failure, Kind
 from gen_dist.cluster.worker import TrainWorker
-
-if TYPE_CHECKING:
-    from gen_dist.cluster.supervisor import Job
 
 POLL_SECONDS = 0.2
 THREADS = 8  # one trains, one is polled, one waits until training has halted; others answer questions
@@ -47,6 +47,10 @@ class Member:
     def identify(self, job: Job) -> ray.ObjectRef:
         return self.actor.identify.remote(job.config.data.path, job.pack, job.data_hash)
 
+    def failure(self, cause: str, agreed: bool = False) -> Failure:
+        """It is as good as dead."""
+        return Failure(self.rank or 0, self.host, self.where, Kind.DEATH, cause, agreed=agreed)
+
     def poll(self) -> None:
         self.asked["poll"] = self.actor.poll.remote(self.taken, POLL_SECONDS)
 
@@ -70,3 +74,14 @@ def hire(number: int, node: Node, cpus: int, gpus: int) -> Any:
         )
         .remote(number)
     )
+
+
+def answered(members: Sequence[Member], seconds: float) -> list[tuple[Member, str]]:
+    """Who has answered what; waits up to `seconds` for the first answer. All of them, so that none is kept waiting."""
+    asked = {reference: (member, about) for member in members for about, reference in member.asked.items()}
+    if not asked:
+        time.sleep(seconds)
+        return []
+    ray.wait(list(asked), num_returns=1, timeout=seconds)
+    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+    return [asked[reference] for reference in ready]

@@ -61,7 +61,8 @@ class Plan:
 
     def room(self, node: Node) -> int:
         """For how many workers of this run."""
-        return max(node.room(self.cpus_per_worker, self.gpus_per_worker > 0), self.nodes.count(node))
+        planned = sum(other.node_id == node.node_id for other in self.nodes)
+        return max(node.room(self.cpus_per_worker, self.gpus_per_worker > 0), planned)
 
     def describe(self) -> list[str]:
         """One line a machine: which ranks it runs."""

@@ -2,18 +2,21 @@
 
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from gen_dist.assignment import Assignment
 from gen_dist.cluster.failures import explain
+from gen_dist.cluster.group import NEW
+from gen_dist.cluster.job import Job
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Halted, Identity, Said
-from gen_dist.cluster.placement import Node
+from gen_dist.cluster.placement import Node, Plan
 from gen_dist.cluster.providing import provide_data
 from gen_dist.cluster.starting import START_SECONDS, check_identities
 from gen_dist.config import RunConfig
@@ -21,25 +24,29 @@ from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import UserError
 
-if TYPE_CHECKING:
-    from gen_dist.cluster.supervisor import Job
-
-MOST_FAILURES = 3  # of recruits on one node, then it is left alone
+MOST_FAILURES = 3  # of recruits on one node in a row, then it is left alone
+ALONE_SECONDS = 60.0  # for so long
 
 
 class Recruits:
     """`ready` ones have built what they train and wait for a state. `tell` gets lines for the user."""
 
-    def __init__(self, job: "Job", tell: Callable[[str], None], dismiss: Callable[[Member], None]) -> None:
+    def __init__(self, job: Job, tell: Callable[[str], None], dismiss: Callable[[Member], None]) -> None:
         self.job, self.tell, self.dismiss = job, tell, dismiss
         self.members: list[Member] = []
-        self.failures: dict[str, int] = {}  # by node
+        self.failures: dict[str, list[float]] = {}  # when, by node, since one joined
+        self.unfit: set[str] = set()  # nodes that compute other bits
         self.beside = ThreadPoolExecutor(1, "shipping to recruits")
         self.provided: dict[Member, tuple[Future[None], queue.SimpleQueue[str]]] = {}
         self.probe: str | None = None  # what all workers of the run have answered, where that matters
 
     def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        return [node for node in nodes if self.failures.get(node.node_id, 0) < MOST_FAILURES]
+        """Where a recruit has a chance."""
+        return [node for node in nodes if node.node_id not in self.unfit and not self.is_left_alone(node)]
+
+    def is_left_alone(self, node: Node) -> bool:
+        failures = self.failures.get(node.node_id, [])
+        return len(failures) >= MOST_FAILURES and time.monotonic() - failures[-1] < ALONE_SECONDS
 
     def add(self, member: Member) -> None:
         self.members.append(member)
@@ -48,9 +55,20 @@ class Recruits:
     def ask(self, member: Member, question: str, *arguments: object) -> None:
         member.asked[question] = getattr(member.actor, question).remote(*arguments)
 
-    @property
-    def ready(self) -> list[Member]:
-        return [member for member in self.members if member.halted is not None]
+    def join(self, member: Member) -> None:
+        """It is a recruit no longer."""
+        self.members.remove(member)
+        self.failures.pop(member.node.node_id, None)
+
+    def with_room(self, plan: Plan, taken: Sequence[Member]) -> list[Member]:
+        """Those that may join beside the workers `taken`, as their machine has room; the others are spares."""
+        used = Counter(member.node.node_id for member in taken)
+        found = []
+        for member in self.members:
+            used[member.node.node_id] += 1
+            if used[member.node.node_id] <= plan.room(member.node):
+                found.append(member)
+        return found
 
     def hear(self, member: Member, reference: ray.ObjectRef, config: RunConfig) -> None:
         """Take in an answer, and ask the next question."""
@@ -75,7 +93,7 @@ class Recruits:
                     self.send_out(member, config)
             case str():
                 if answer != self.probe:
-                    self.failures[member.node.node_id] = MOST_FAILURES
+                    self.unfit.add(member.node.node_id)
                     raise UserError("it computes other bits than the run's workers")
                 self.send_out(member, config)
             case Halted():
@@ -105,7 +123,7 @@ class Recruits:
     def send_out(self, member: Member, config: RunConfig) -> None:
         assignment = Assignment(config, self.job.pack, 0, Ownership.equal(config.train.microbatches, 1))
         self.ask(member, "run", assignment, None, None)
-        self.ask(member, "halt", -1, True)
+        self.ask(member, "halt", NEW, True)
         member.poll()
 
     def close(self) -> None:
@@ -121,7 +139,7 @@ class Recruits:
     def lose(self, member: Member, error: RayError | UserError) -> None:
         self.members.remove(member)
         self.dismiss(member)
-        self.failures[member.node.node_id] = 1 + self.failures.get(member.node.node_id, 0)
+        self.failures.setdefault(member.node.node_id, []).append(time.monotonic())
         cause = str(error)
         if isinstance(error, RayError):
             try:

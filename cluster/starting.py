@@ -1,12 +1,13 @@
 """The start of a group of workers: who they are, whether they have the same source and data, and compute alike."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from gen_dist.cluster.failures import WorkerFailed, explain
+from gen_dist.cluster.job import Job
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Identity
 from gen_dist.cluster.policy import Kind
@@ -16,9 +17,6 @@ from gen_dist.engine.hardware import resolve_hardware
 from gen_dist.engine.reproducibility import Probe, resolve_reproducibility, wants_probe
 from gen_dist.errors import RunError, UserError
 from gen_dist.source_hash import source_hash
-
-if TYPE_CHECKING:
-    from gen_dist.cluster.supervisor import Job
 
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
 MOST_DEATHS = 3
@@ -30,13 +28,15 @@ class Start:
     def __init__(
         self,
         config: RunConfig,
-        job: "Job",
+        job: Job,
         members: Sequence[Member],
         replace: Callable[[Member], Member],
         report: Callable[[str], None],
+        grows: bool,
     ) -> None:
+        """`grows`: others may join, who must then show what they compute."""
         self.config, self.job, self.members, self.replace = config, job, list(members), replace
-        self.report = report
+        self.report, self.grows = report, grows
         self.deaths = 0
         self.provided: set[Member] = set()
         self.probes: dict[Member, str] = {}
@@ -51,7 +51,7 @@ class Start:
         while True:
             self.identify()
             config = resolve_hardware(self.config, [m.identity.hardware for m in self.members if m.identity])
-            if not wants_probe(config, len(self.members)):
+            if not wants_probe(config, 1 + self.grows):
                 probes = []
                 break
             if self.probe(config):

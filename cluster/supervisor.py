@@ -5,8 +5,8 @@ The only writer of a run's record is the process that runs this. Decisions are i
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import replace
 
 import ray
 from ray.exceptions import RayError
@@ -15,7 +15,8 @@ from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.group import FOREVER, Group
 from gen_dist.cluster.heart import Heart
-from gen_dist.cluster.member import Member, hire
+from gen_dist.cluster.job import Job
+from gen_dist.cluster.member import Member, answered, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.placement import Node, Plan, place_another
@@ -30,20 +31,8 @@ from gen_dist.standing import Standing
 
 WAIT_SECONDS = 0.1
 LOOK_SECONDS = 2.0  # between looks at which machines are there
+SILENT = "stuck, stopped or cut off"
 SPARE_SECONDS = 15.0  # of training, before a spare worker takes CPU time to get ready
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the workers of a run have in common. `last` reads the newest checkpoint of the run, if there is one."""
-
-    config: RunConfig
-    pack: Path
-    data_hash: str
-    resume: Files | None
-    init: Files | None
-    first_step: int = 0
-    last: Callable[[], Files | None] = lambda: None
 
 
 class Supervisor:
@@ -105,7 +94,8 @@ class Supervisor:
     def agree(self) -> list[str]:
         """Let the members find out what they can do together; returns lines for the user."""
         members = self.group.members
-        start = Start(self.config, self.job, members, lambda member: self.new_member(member.node), self.say)
+        grows = self.plan.most > 1
+        start = Start(self.config, self.job, members, lambda member: self.new_member(member.node), self.say, grows)
         try:
             self.config, lines = start.agree()
             self.recruits.probe = start.common_probe
@@ -128,10 +118,8 @@ class Supervisor:
         while True:
             if asked_to_stop() and not self.group.stops:
                 self.group.stop()
-            asked = {ref: (member, about) for member in self.everyone for about, ref in member.asked.items()}
-            ready, _ = ray.wait(list(asked), num_returns=1, timeout=WAIT_SECONDS)
-            for reference in ready:
-                self.hear(*asked[reference])
+            for member, about in answered(self.everyone, WAIT_SECONDS):
+                self.hear(member, about)
             self.look_for_silence()
             self.look_for_room()
             if self.group.has_halted:
@@ -192,10 +180,12 @@ class Supervisor:
 
     def look_for_silence(self) -> None:
         """Give up who does not answer, or does not halt; break up a group that gets no further."""
+        # Writing the record may take long, and meanwhile nobody is listened to.
+        unheard = [(about, member) for member, about in answered(self.group.members, 0.0)]
         now, change = time.monotonic(), self.group.change
         for member in list(self.group.members):
-            if now - member.heard > self.patience.silence:
-                self.lose(member, silence(member, f"no answer for {now - member.heard:.1f} s"))
+            if now - member.heard > self.patience.silence and ("poll", member) not in unheard:
+                self.lose(member, member.failure(f"no answer for {now - member.heard:.1f} s: {SILENT}"))
         if change is None:
             if self.group.members and all(now - member.since > self.patience.stall for member in self.group.members):
                 self.group.halt(self.patience.silence, gently=False)
@@ -203,7 +193,7 @@ class Supervisor:
             self.group.halt(self.patience.silence, gently=False)
         elif now > change.deadline:
             for member in [member for member in self.group.members if member.halted is None]:
-                self.lose(member, silence(member, "it does not let go of what it does"))
+                self.lose(member, member.failure(f"it does not let go of what it does: {SILENT}"))
 
     def look_for_room(self) -> None:
         """Start workers where there is room for more; let those that are ready join at the end of the step."""
@@ -215,7 +205,7 @@ class Supervisor:
         if not members or now - self.looked < LOOK_SECONDS or self.group.stops:
             return
         self.looked = now
-        if len(self.everyone) < self.plan.most:
+        if len(members) + len(self.recruits.with_room(self.plan, members)) < self.plan.most:
             nodes = self.recruits.usable(list_nodes())
             if (node := place_another(nodes, [member.node for member in self.everyone], self.plan)) is not None:
                 self.say(f"starting another worker on {node.host}")
@@ -225,7 +215,9 @@ class Supervisor:
 
     def joiners(self) -> list[Member]:
         """Recruits that are ready, as many as the run has use for; the others are spares."""
-        return self.recruits.ready[: max(0, self.plan.most - len(self.group.members))]
+        members = self.group.members
+        fit = [recruit for recruit in self.recruits.with_room(self.plan, members) if recruit.halted]
+        return fit[: max(0, self.plan.most - len(members))]
 
     def go_on(self) -> None:
         """All have halted: the next generation, with who has become ready meanwhile.
@@ -269,13 +261,13 @@ class Supervisor:
         for member in [member for member in self.group.members if member.rank is not None and member.rank in told]:
             alone = len(self.group.members) == 1
             message = told[member.rank]
-            self.lose(member, Failure(member.rank or 0, member.host, member.where, Kind.DEATH, message, agreed=alone))
+            self.lose(member, member.failure(message, agreed=alone))
 
     def admit(self, recruit: Member) -> None:
         """Let it have a member's state, then let it join."""
         furthest = max(self.group.standings)
         if recruit.halted is not None and recruit.halted.standing == furthest:
-            self.recruits.members.remove(recruit)
+            self.recruits.join(recruit)
             self.group.members.append(recruit)
             self.say(f"{recruit.name} joins")
         elif "adopt" not in recruit.asked:
@@ -307,10 +299,7 @@ class Supervisor:
         """All have ended in order: hear the last they have to say."""
         steps = max(self.group.standings).step
         for member in self.group.members:
-            self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0)))
-            member.actor.proceed.remote(None)
+            with suppress(RayError):  # it may die now
+                self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0)))
+                member.actor.proceed.remote(None)
         return steps
-
-
-def silence(member: Member, what: str) -> Failure:
-    return Failure(member.rank or 0, member.host, member.where, Kind.DEATH, f"{what}: stuck, stopped or cut off")

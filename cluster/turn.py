@@ -24,6 +24,7 @@ class Turn:
         self.connections: Connections
         self._next: Membership | None = None
         self._dismissed = False
+        self._left = -1  # the last generation that was over at once, perhaps before it began here
         self._changed = threading.Condition()
 
     # The thread that trains.
@@ -57,6 +58,8 @@ class Turn:
 
     def leave(self, generation: int, gently: bool) -> None:
         with self._changed:
+            if not gently:
+                self._left = max(self._left, generation)
             if generation != self.generation or self.halted is not None:
                 return
             if gently:
@@ -66,7 +69,8 @@ class Turn:
 
     def wait_halted(self, generation: int) -> Halted:
         with self._changed:
-            self._changed.wait_for(lambda: self.halted is not None and self.generation <= generation)
+            # Not earlier: the call that began this generation may come after the one that ends it.
+            self._changed.wait_for(lambda: self.halted is not None and self.generation >= generation)
             assert self.halted is not None
             return self.halted
 
@@ -82,6 +86,7 @@ class Turn:
                 return
             rendezvous = membership.rendezvous
             self.connections = Connections((rendezvous.address, rendezvous.port))
+            self.connections.broken = membership.generation <= self._left
             self.generation, self.halted, self.pause = membership.generation, None, False
             self._next = membership
             self._changed.notify_all()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from gen_dist.cluster.job import Job
 from gen_dist.cluster.placement import plan_workers
 from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
 from gen_dist.config import RunConfig
@@ -34,7 +35,7 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
         cpus(), (wish.most or 1) * threads if wish.exactly else 1
     )  # more workers than CPUs are allowed here
     with ray_cluster(request.address, local_cpus, config.cluster.object_store_mb):
-        from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
+        from gen_dist.cluster.supervisor import Supervisor  # imports ray, which reads its token when imported
 
         plan = plan_workers(list_nodes(), wish, microbatches, threads, config.train.device)
         recording.workers = plan.workers

@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from gen_dist.cluster.job import Job
 from gen_dist.cluster.placement import Node, Wish, plan_workers
 from gen_dist.cluster.session import list_nodes, ray_cluster
 from gen_dist.launch.generating import generate_grid
@@ -52,7 +53,7 @@ def dismiss(workers: list[Any]) -> None:
 def run(preset: str, overrides: list[str], path: Path, kept: list[Any]) -> None:
     """Train `preset` in the folder `path`, or go on with what it holds, on the workers `kept`, or on new ones."""
     from gen_dist.cluster.member import Member
-    from gen_dist.cluster.supervisor import Job, Supervisor  # imports ray, which reads its token when imported
+    from gen_dist.cluster.supervisor import Supervisor  # imports ray, which reads its token when imported
 
     class WithKeptWorkers(Supervisor):
         def new_member(self, node: Node, cpus: int | None = None) -> Member:

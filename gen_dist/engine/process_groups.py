@@ -9,7 +9,7 @@ them gloo would end the process.
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,6 +46,7 @@ class Connections:
         self.own: set[int] = set()  # ports where this process listens for peers
         self.peers: set[Address] = set()  # where they do
         self.broken = False
+        self.abort: Callable[[], None] | None = None  # NCCL's, whose connections are not all sockets
 
     def check(self) -> None:
         """Raises GroupBroken after `break_off`."""
@@ -55,6 +56,8 @@ class Connections:
     def break_off(self) -> None:
         """Everything that waits for the group or its store raises, now and from now on. From any thread."""
         self.broken = True
+        if self.abort is not None:
+            self.abort()
         for connection in open_sockets():
             with suppress(OSError):  # not connected, or gone meanwhile
                 here, there = plain(connection.getsockname()), plain(connection.getpeername())
@@ -88,6 +91,8 @@ def process_group(meeting: Meeting | None, connections: Connections, device: str
         group = dist.group.WORLD
         assert group is not None
         group._get_backend(torch.device("cpu"))._set_default_timeout(timedelta(seconds=meeting.timeout_seconds))
+        if device == "cuda":
+            connections.abort = group._get_backend(torch.device("cuda")).abort
         yield group
     finally:
         with suppress(RuntimeError):
