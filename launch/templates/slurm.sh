@@ -25,7 +25,7 @@ unset RAY_ADDRESS
 
 steps=()
 train=
-# shellcheck disable=SC2329  # the trap below calls it
+# shellcheck disable=SC2317,SC2329  # the trap below calls it
 leave() {
   [ ${#steps[@]} -eq 0 ] || kill "${steps[@]}" 2>/dev/null || true
   wait || true
