@@ -34,6 +34,8 @@ class Member:
     heard: float = field(default_factory=time.monotonic)
     taken: int = 0  # events that it sent
     halted: Halted | None = None
+    donor: Member | None = None  # of the state that it was lent, whose journal it follows
+    rounds: int = 0  # how often it has caught up with the journal
     asked: dict[str, ray.ObjectRef] = field(default_factory=dict)  # open questions, by what they are about
 
     @property

@@ -26,6 +26,7 @@ from gen_dist.errors import UserError
 
 MOST_FAILURES = 3  # of recruits on one node in a row, then it is left alone
 ALONE_SECONDS = 60.0  # for so long
+NEAR_ROUNDS = 2  # of following: the first takes in what was committed while the state was on its way
 
 
 class Recruits:
@@ -59,6 +60,7 @@ class Recruits:
         """It is a recruit no longer."""
         self.members.remove(member)
         self.failures.pop(member.node.node_id, None)
+        member.donor = None
 
     def with_room(self, plan: Plan, taken: Sequence[Member]) -> list[Member]:
         """Those that may join beside the workers `taken`, as their machine has room; the others are spares."""
@@ -98,8 +100,31 @@ class Recruits:
                 self.send_out(member, config)
             case Halted():
                 member.halted = answer
+                member.rounds += 1
+            case None if member.donor is not None:  # it was too slow, or the donor has begun another journal
+                member.donor = None
             case Said():
                 member.poll()
+
+    def keep_up(self, member: Member, donors: Sequence[Member]) -> None:
+        """Let one that has built what it trains have a state, then what was committed since, while the others train."""
+        if {"adopt", "follow"} & member.asked.keys():
+            return
+        if member.donor is None or member.donor not in donors:
+            member.donor, member.rounds = donors[-1], -1  # to have the state is no round yet
+            self.ask(member, "adopt", member.donor.actor.lend.remote())
+        else:
+            self.ask(member, "follow", member.donor.actor.take_journal.remote())
+
+    def catch_up(self, member: Member, donors: Sequence[Member]) -> None:
+        """The rest, now that the others have halted; or else a state as it is now."""
+        if {"adopt", "follow"} & member.asked.keys():
+            return
+        if member.donor in donors and member.donor is not None:
+            self.ask(member, "follow", member.donor.actor.take_journal.remote())
+            member.donor = None
+        else:
+            self.ask(member, "adopt", donors[-1].actor.snapshot.remote())
 
     def provide(self, member: Member) -> None:
         """Send the data, in a thread of its own, since the others train meanwhile; then ask again who it is."""

@@ -21,7 +21,7 @@ from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.placement import Node, Plan, place_another
 from gen_dist.cluster.policy import Failure, Kind, Patience, ends_run, is_futile
-from gen_dist.cluster.recruiting import Recruits
+from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
 from gen_dist.cluster.session import list_nodes
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
@@ -199,7 +199,10 @@ class Supervisor:
         """Start workers where there is room for more; let those that are ready join at the end of the step."""
         self.recruits.look_for_silence()
         members = self.group.members
-        if members and (self.joiners() or len(members) < self.plan.least):
+        if self.group.change is None and members:
+            for recruit in self.joiners()[:1]:  # one after the other: a worker keeps one journal
+                self.recruits.keep_up(recruit, members)
+        if members and (any(one.rounds >= NEAR_ROUNDS for one in self.joiners()) or len(members) < self.plan.least):
             self.group.halt(self.patience.stall, gently=True)
         now = time.monotonic()
         if not members or now - self.looked < LOOK_SECONDS or self.group.stops:
@@ -270,9 +273,11 @@ class Supervisor:
             self.recruits.join(recruit)
             self.group.members.append(recruit)
             self.say(f"{recruit.name} joins")
-        elif "adopt" not in recruit.asked:
-            donor = next(m for m in reversed(self.group.members) if m.halted and m.halted.standing == furthest)
-            self.recruits.ask(recruit, "adopt", donor.actor.snapshot.remote())
+            for member in self.group.members:
+                member.actor.end_journal.remote()
+        else:
+            donors = [member for member in self.group.members if member.halted and member.halted.standing == furthest]
+            self.recruits.catch_up(recruit, donors)
 
     def wait_for_machines(self) -> None:
         """Everybody stays halted until there are enough."""

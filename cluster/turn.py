@@ -10,8 +10,8 @@ from gen_dist.cluster.membership import Halted, Membership
 from gen_dist.standing import Standing
 
 if TYPE_CHECKING:
-    from gen_dist.engine.engine import Asked
     from gen_dist.engine.process_groups import Connections
+    from gen_dist.engine.tally import Asked
 
 
 class Turn:
@@ -40,7 +40,7 @@ class Turn:
             return membership
 
     def asked(self) -> Asked:
-        from gen_dist.engine.engine import Asked
+        from gen_dist.engine.tally import Asked
 
         return Asked(self.stop, self.pause)
 

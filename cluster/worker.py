@@ -18,6 +18,7 @@ import ray
 
 from gen_dist.assignment import Assignment, Files
 from gen_dist.cluster.faults import Injector
+from gen_dist.cluster.loan import Loan
 from gen_dist.cluster.membership import Halted, Identity, Membership, Said
 from gen_dist.cluster.outbox import Outbox
 from gen_dist.cluster.receiving import PackReceiver, Request
@@ -32,6 +33,7 @@ from gen_dist.preparing.resolving import locate_pack
 from gen_dist.source_hash import source_hash
 
 if TYPE_CHECKING:
+    from gen_dist.engine.journal import Entry
     from gen_dist.engine.process_groups import Meeting
     from gen_dist.training import Trainer
 
@@ -49,6 +51,7 @@ class TrainWorker:
         self.turn = Turn()
         self.faults = Injector(number)
         self.receiver = PackReceiver()
+        self.loan = Loan()
         self.alive = time.monotonic()
         self.trainer: Trainer
 
@@ -82,7 +85,9 @@ class TrainWorker:
         self.alive = time.monotonic()
         threading.Thread(target=self.watch_supervisor, daemon=True).start()
         assignment = replace(assignment, pack=self.pack, resume=resume, init=init)
-        self.trainer = trainer = Trainer(assignment, self.outbox.send, self.note, self.turn.check)
+        self.trainer = trainer = Trainer(
+            assignment, self.outbox.send, self.note, self.turn.check, self.loan.between_steps
+        )
         self.faults.spoil(trainer.engine)
         try:
             halted = Halted(trainer.standing)
@@ -164,6 +169,30 @@ class TrainWorker:
     def proceed(self, membership: Membership | None) -> None:
         """Go on in another generation; None: end."""
         self.turn.give(membership)
+
+    def lend(self) -> Files:
+        """The state at the end of a step, for a newcomer who will follow the journal that is begun with it."""
+
+        def is_idle() -> bool:
+            halted = self.turn.halted
+            return halted is not None and halted.standing.settled and not halted.standing.committed
+
+        return self.loan.ask(self.trainer, is_idle)
+
+    def take_journal(self) -> list[Entry] | None:
+        """What was committed since the state was lent, or since the last call; None: too much to be kept."""
+        journal = self.trainer.engine.journal
+        return journal.take() if journal is not None else None
+
+    def end_journal(self) -> None:
+        self.trainer.engine.journal = None
+
+    def follow(self, entries: list[Entry] | None) -> Halted | None:
+        """Commit what another has; None where that is not known. For one that has not been in any generation."""
+        if entries is None:
+            return None
+        self.trainer.follow(entries)
+        return self.turn.moved(self.trainer.standing)
 
     def snapshot(self) -> Files:
         """The state of a worker that has halted."""

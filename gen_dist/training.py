@@ -3,7 +3,7 @@
 config -> pack -> loader -> engine -> events. Every worker runs this; only the one that reports sends events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import torch
@@ -19,17 +19,22 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.balance import Balancer
 from gen_dist.engine.ddp import DDPReducer
-from gen_dist.engine.engine import Asked, Engine, StepReport
+from gen_dist.engine.engine import Engine, StepReport
+from gen_dist.engine.journal import Entry, Journal
 from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.reducer import Reducer
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
+from gen_dist.engine.tally import Asked
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import Event, Where
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
 from gen_dist.reporting import Reporter, Step, is_due
 from gen_dist.standing import Place, Standing
+
+
+UNHASHED = "not hashed: a worker's state on its way to another"
 
 
 class Ending(Enum):
@@ -70,8 +75,10 @@ class Trainer:
         send: Callable[[Event], None],
         watch: Callable[[Where], None] = lambda where: None,
         check: Callable[[], None] = lambda: None,
+        between_steps: Callable[["Trainer"], None] = lambda trainer: None,
     ) -> None:
         """`check` is called before every microbatch, and raises where it is not worth computing."""
+        self.between_steps = between_steps
         self.assignment, self.config = assignment, assignment.config
         # Explicitly, after every import that might set it: gradients differ in their last bits between thread counts.
         torch.set_num_threads(self.config.train.threads)
@@ -136,6 +143,7 @@ class Trainer:
                 report = self.unsettled
                 last = report.stop or self.engine.state.step == train.steps
                 self.settle(hold_together(self.engine.state, self.config, self.group, last))
+                self.between_steps(self)
                 if report.stop:
                     return Ending.STOPPED
                 if report.pause and self.engine.state.step < train.steps:
@@ -154,7 +162,22 @@ class Trainer:
 
     def snapshot(self) -> Files:
         """The state between two steps, as a checkpoint."""
-        return self.engine.state.to_files(checkpoint_facts(self.config, self.pack))
+        return self.engine.state.to_files(checkpoint_facts(self.config, self.pack), UNHASHED)
+
+    def lend(self) -> Files:
+        """A snapshot, and from now on a journal of what is committed after it."""
+        files = self.snapshot()
+        self.engine.journal = Journal(sum(map(len, files.values())))
+        return files
+
+    def follow(self, entries: Sequence[Entry]) -> None:
+        """Commit what others, from whom the state came, have committed since."""
+        engine = self.engine
+        for entry in entries:
+            engine.replay(entry)
+            if engine.objective.next_phase(engine.state.step, engine.committed) is None:
+                self.unsettled = engine.step()
+                self.settle(None)
 
     def adopt(self, files: Files) -> None:
         """Go on from another worker's snapshot."""

@@ -8,10 +8,9 @@ breaks, a rank that is one phase behind the others has what it needs to catch up
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +20,13 @@ from gen_dist.data.loader import Loader, Microbatch
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.diagnosis import raise_if_reproduced
+from gen_dist.engine.journal import Entry, Journal, copy_gradients
 from gen_dist.engine.optimizers import clip_gradients, set_rate
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
 from gen_dist.engine.state import State
+from gen_dist.engine.tally import NOTHING, UNKNOWN, Asked, Pace, read_tallies, sum_paces, write_tally
 from gen_dist.errors import RunError
 from gen_dist.events import Where
 from gen_dist.models.growth import stage_of
@@ -44,27 +45,6 @@ class StepReport:
     waited: float  # seconds that ranks waited for data, summed over ranks
     pace: tuple[float, ...]  # each rank's seconds per microbatch in the step before; 0: not known
     exchange: float  # seconds of that step in which the rank that waited least waited for the others' gradients
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a rank wants all ranks to do after this step."""
-
-    stop: bool = False
-    pause: bool = False
-
-
-NOTHING = Asked()
-
-
-class Pace(NamedTuple):
-    """Of one rank: seconds per microbatch, and seconds of exchanging gradients."""
-
-    seconds: float = 0.0
-    exchange: float = 0.0
-
-
-UNKNOWN = Pace()
 
 
 @dataclass(frozen=True)
@@ -101,6 +81,7 @@ class Engine:
     committed: list[Committed] = field(default_factory=list)  # phases of the step in progress
     tallies: list[Tensor] = field(default_factory=list)  # theirs
     reduced: Reduced | None = None
+    journal: Journal | None = None  # of all that is committed, while a newcomer follows
     timed: dict[int, Pace] = field(default_factory=dict)  # each phase of the step in progress
     pace: Pace = UNKNOWN  # the step before
 
@@ -122,11 +103,7 @@ class Engine:
 
     def run_phase(self, number: int, phase: Phase, asked: Asked) -> None:
         self.reduced = None
-        self.follow_growth()
-        program = self.program(phase)
-        freeze_all_but(self.state.modules, phase.trains)
-        for name in phase.trains:
-            iterate_spectral_norm(self.state.modules[name])
+        program = self.prepare(phase)
         for _ in range(2):
             reduced = self.compute(number, program, asked)
             self.reduced = reduced
@@ -186,6 +163,8 @@ class Engine:
         reduced, state = self.reduced, self.state
         program, phase = reduced.program, reduced.program.phase
         self.report(phase, "optimise")
+        if self.journal is not None:
+            self.journal.write(self.entry(reduced))
         rates = {}
         for name in phase.trains:
             clip_gradients(state.settings, gradients_of(program, name), reduced.norms[name])
@@ -199,6 +178,40 @@ class Engine:
         self.tallies.append(reduced.tally)
         self.reduced = None
         self.report(phase, "commit")
+
+    def entry(self, reduced: Reduced) -> Entry:
+        program = reduced.program
+        gradients = {name: copy_gradients(program.parameters_of(name)) for name in program.phase.trains}
+        return Entry(
+            self.state.step, len(self.committed), gradients, reduced.losses, reduced.statistics, reduced.norms,
+            reduced.tally,
+        )  # fmt: skip
+
+    def replay(self, entry: Entry) -> None:
+        """Commit a phase that others have committed, from the same state.
+
+        Raises:
+            ValueError: it is not the phase that comes next here.
+        """
+        phase = self.objective.next_phase(self.state.step, self.committed)
+        if phase is None or (entry.step, entry.number) != (self.state.step, len(self.committed)):
+            here = f"phase {len(self.committed) + 1} of step {self.state.step + 1}"
+            raise ValueError(f"entry of phase {entry.number + 1} of step {entry.step + 1}: here {here} comes next")
+        program = self.prepare(phase)
+        for name, gradients in entry.gradients.items():
+            for parameter, gradient in zip(program.parameters_of(name), gradients, strict=True):
+                parameter.grad = None if gradient is None else gradient.to(parameter.device)
+        self.reduced = Reduced(program, dict(entry.losses), dict(entry.statistics), dict(entry.norms), entry.tally)
+        self.commit()
+
+    def prepare(self, phase: Phase) -> PhaseProgram:
+        """What comes before the first microbatch of a phase."""
+        self.follow_growth()
+        program = self.program(phase)
+        freeze_all_but(self.state.modules, phase.trains)
+        for name in phase.trains:
+            iterate_spectral_norm(self.state.modules[name])
+        return program
 
     def join(self, reducer: Reducer, ownership: Ownership, rank: int) -> None:
         """Go on as this rank of another group."""
@@ -228,26 +241,6 @@ class Engine:
 
     def report(self, phase: Phase, stage: str) -> None:
         self.watch(Where(self.state.step + 1, phase.name, stage))
-
-
-def write_tally(asked: Asked, waited: float, pace: Pace, rank: int, workers: int) -> Tensor:
-    """What one rank adds to what all ranks are told, float64."""
-    paces = torch.zeros(2, workers, dtype=torch.float64)
-    paces[:, rank] = torch.tensor(pace, dtype=torch.float64)
-    return torch.cat(
-        (torch.tensor([float(asked.stop), float(asked.pause), waited], dtype=torch.float64), paces.view(-1))
-    )
-
-
-def read_tallies(tallies: Sequence[Tensor]) -> tuple[bool, bool, float, tuple[float, ...], float]:
-    """The ranks' sums of a step's phases, between which the ranks may have changed, as the end of a StepReport."""
-    stop, pause, waited = torch.stack([tally[:3] for tally in tallies]).sum(0).tolist()
-    seconds, exchanges = tallies[-1][3:].view(2, -1).tolist()
-    return stop > 0, pause > 0, waited, tuple(seconds), min(exchanges)
-
-
-def sum_paces(paces: Iterable[Pace]) -> Pace:
-    return Pace(*map(sum, zip(*paces, strict=True)))
 
 
 def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:

@@ -1,12 +1,14 @@
 """A step that is cut off anywhere goes on to the same bits, and who is a phase behind catches up by itself."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from gen_dist.assignment import Assignment
-from gen_dist.engine.engine import Asked, Engine
+from gen_dist.engine.engine import Engine
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.tally import Asked
 from gen_dist.events import CheckpointReady, Pictures, StepDone
 from gen_dist.standing import Place, Standing
 from gen_dist.training import Ending, Trainer
@@ -133,6 +135,45 @@ def test_a_snapshot_makes_a_newcomer_one_of_them(packs, whole):
     assert new.engine.state.hash() == whole["sngan"][0]
     old.close()
     new.close()
+
+
+@pytest.mark.parametrize("name", ["dcgan-balance", "sngan"])
+def test_who_follows_the_journal_has_the_same_state(name, packs, whole):
+    lent = []
+
+    def between_steps(trainer):
+        if trainer.engine.state.step == 1:
+            lent.append(trainer.lend())
+
+    old = trainer_of(name, packs, lambda event: None)
+    old.between_steps = between_steps
+    new = trainer_of(name, packs, lambda event: None)
+    old.join(places(old), None)
+    old.run(lambda: Asked(pause=old.engine.state.step == 2))
+    new.adopt(lent[0])
+    entries = old.engine.journal.take()
+    new.follow(entries)
+    assert new.standing == old.standing == Standing(3, True, 0)
+    assert new.engine.state.hash() == old.engine.state.hash()
+    with pytest.raises(ValueError, match="here phase 1 of step 4 comes next"):
+        new.follow([replace(entries[0], step=7)])
+    new.join(places(new, recorded=3), None)
+    new.run(Asked)
+    assert new.engine.state.hash() == whole[name][0]
+    old.close()
+    new.close()
+
+
+def test_a_journal_that_nobody_takes_is_given_up(packs):
+    trainer = trainer_of("sngan", packs, lambda event: None)
+    trainer.join(places(trainer), None)
+    trainer.lend()
+    journal = trainer.engine.journal
+    journal.room = 1.0
+    trainer.run(Asked)
+    assert journal.take() is None
+    assert not journal.entries
+    trainer.close()
 
 
 def test_engines_between_groups_keep_no_program_of_the_former(packs):

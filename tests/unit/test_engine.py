@@ -11,8 +11,8 @@ import torch
 from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.data.pack import Pack
 from gen_dist.engine.diagnosis import raise_if_reproduced
-from gen_dist.engine.engine import Asked
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.tally import Asked
 from gen_dist.errors import RunError
 from gen_dist.objectives.base import Phase
 from tests.training_cases import CASES, case, engine_of, pack_of, run_steps
