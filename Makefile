@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-reduce bench-sameness fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,10 @@ bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a D
 	@$(BIN)/python -m benchmarks.peers.install
 	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.prepare --records 1000000
+
+bench-recovery: install ## what a killed worker costs, beside Ray Train; 15 minutes
+	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
+	@$(BIN)/python -m benchmarks.recovery
 
 bench-reduce: install ## step time under tree and ddp; shaped links need root, 15 minutes
 	@$(BIN)/python -m benchmarks.reduce

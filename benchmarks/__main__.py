@@ -5,7 +5,18 @@ import sys
 from pathlib import Path
 
 # These have targets of their own, or options.
-LONG = {"fuzz", "fuzz_coverage", "kernels", "launch", "prepare", "presets", "reduce", "reductions", "sameness"}
+LONG = {
+    "fuzz",
+    "fuzz_coverage",
+    "kernels",
+    "launch",
+    "prepare",
+    "presets",
+    "recovery",
+    "reduce",
+    "reductions",
+    "sameness",
+}
 PARTS = {  # of other benchmarks
     *("fuzz_entropy", "fuzz_files", "fuzz_judge", "fuzz_repair", "fuzz_worker"),
     *("keras_affine", "kernel_inputs", "kernel_rows", "kernel_table", "peer_process"),

@@ -1,20 +1,22 @@
-"""The peer of `benchmarks.launch`: the `smoke` preset's DCGAN under Ray Train's TorchTrainer, written as its docs say.
+"""The peer of `benchmarks.launch` and `.recovery`: a DCGAN preset under Ray Train's TorchTrainer, as its docs say.
 
-Run as `python -m benchmarks.ray_train_peer FOLDER`. The worker of rank 0 appends a row to FOLDER/metrics.jsonl after
-each step (both networks), and leaves the seconds it took to import and build gen-dist's model in FOLDER/model.json.
+Run as `python -m benchmarks.ray_train_peer FOLDER [PRESET STEPS CHECKPOINT_EVERY]`. The worker of rank 0 appends a row
+to FOLDER/metrics.jsonl after each step (both networks), and leaves the seconds it took to import and build gen-dist's
+model in FOLDER/model.json. With CHECKPOINT_EVERY, it saves its state so often and goes on from there after a failure.
 """
 
 import json
 import math
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
-from ray.train import RunConfig, ScalingConfig, get_context
+from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig, get_checkpoint, get_context, report
 from ray.train.torch import TorchConfig, TorchTrainer, prepare_data_loader, prepare_model
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -27,6 +29,7 @@ OBJECT_STORE_BYTES = 200_000_000
 
 def main() -> None:
     folder = Path(sys.argv[1]).absolute()
+    preset, steps, every = sys.argv[2:5] if sys.argv[2:] else ("smoke", "20", "0")
     folder.mkdir()
     ray.init(
         num_cpus=WORKERS, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
@@ -35,10 +38,12 @@ def main() -> None:
     try:
         TorchTrainer(
             train,
-            train_loop_config={"folder": str(folder)},
+            train_loop_config={"folder": str(folder), "preset": preset, "steps": int(steps), "every": int(every)},
             scaling_config=ScalingConfig(num_workers=WORKERS),
             torch_config=TorchConfig(backend="gloo"),
-            run_config=RunConfig(name="peer", storage_path=str(folder.with_name("storage"))),
+            run_config=RunConfig(
+                name="peer", storage_path=str(folder.with_name("storage")), failure_config=FailureConfig(max_failures=3)
+            ),
         ).fit()
     finally:
         ray.shutdown()
@@ -51,7 +56,7 @@ def train(settings: dict[str, Any]) -> None:
     from gen_dist.models.build import build_modules
     from gen_dist.presets import load_config
 
-    config = load_config("smoke", [])
+    config = load_config(settings["preset"], [])
     modules = build_modules(config, channels=3)
     model_seconds = time.perf_counter() - started
 
@@ -66,13 +71,15 @@ def train(settings: dict[str, Any]) -> None:
         for network in (generator, discriminator)
     )
     local = config.train.batch_size // WORKERS
-    loader = prepare_data_loader(DataLoader(TensorDataset(load_images()), local, shuffle=True, drop_last=True))
+    images = load_images(config.data.size)
+    loader = prepare_data_loader(DataLoader(TensorDataset(images), local, shuffle=True, drop_last=True))
     if rank == 0:
         (folder / "model.json").write_text(json.dumps(model_seconds))
 
-    step = 0
+    kept = {"generator": generator, "discriminator": discriminator, "adam_g": adam_g, "adam_d": adam_d}
+    step = load_checkpoint(kept)
     with open(folder / "metrics.jsonl", "a") if rank == 0 else open(os.devnull, "w") as metrics:
-        while step < config.train.steps:
+        while step < settings["steps"]:
             for (real_NCHW,) in loader:
                 latent = torch.randn(2, len(real_NCHW), config.model.latent)
                 loss_d = train_discriminator(discriminator, generator, adam_d, real_NCHW, latent[0])
@@ -83,11 +90,34 @@ def train(settings: dict[str, Any]) -> None:
                 row = {"step": step, "train/discriminator_loss": loss_d, "train/generator_loss": loss_g}
                 print(json.dumps(row), file=metrics, flush=True)
                 forget_statistics(modules.values())
-                if step == config.train.steps:
+                if settings["every"] and step % settings["every"] == 0:
+                    save_checkpoint(kept, step, rank)
+                if step == settings["steps"]:
                     break
 
 
-def load_images() -> Tensor:
+def load_checkpoint(kept: dict[str, Any]) -> int:
+    """Returns the step it was made after; 0 where there is none."""
+    checkpoint = get_checkpoint()
+    if checkpoint is None:
+        return 0
+    with checkpoint.as_directory() as folder:
+        saved = torch.load(Path(folder) / "state.pt", weights_only=True)
+    for name, part in kept.items():
+        part.load_state_dict(saved[name])
+    return saved["step"]
+
+
+def save_checkpoint(kept: dict[str, Any], step: int, rank: int) -> None:
+    """By rank 0; all ranks report."""
+    with tempfile.TemporaryDirectory() as folder:
+        if rank == 0:
+            saved = {name: part.state_dict() for name, part in kept.items()}
+            torch.save({**saved, "step": step}, Path(folder) / "state.pt")
+        report({"step": step}, checkpoint=Checkpoint.from_directory(folder) if rank == 0 else None)
+
+
+def load_images(size: int) -> Tensor:
     """All images of the pack, (N, C, H, W) in [-1, 1], channels_last."""
     import numpy as np
 
@@ -95,8 +125,9 @@ def load_images() -> Tensor:
     from gen_dist.data.pack import Pack
     from gen_dist.preparing.resolving import resolve_data
 
-    pack = Pack.open(resolve_data(DataSettings(path="bundled:emoji", size=32), lambda line: None))
-    images_NHWC = torch.from_numpy(pack.read(np.arange(len(pack))))
+    pack = Pack.open(resolve_data(DataSettings(path="bundled:emoji"), lambda line: None))
+    images_NHWC = torch.from_numpy(pack.read(np.arange(len(pack)))).repeat_interleave(size // 32, 1)
+    images_NHWC = images_NHWC.repeat_interleave(size // 32, 2)
     return images_NHWC.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 
 

@@ -180,8 +180,8 @@ def flipped_bit(engine: Engine) -> Iterator[None]:
     """The lowest bit of one weight, after the first step."""
     step = engine.step
 
-    def spoilt(stop: bool = False) -> Any:
-        report = step(stop)
+    def spoilt() -> Any:
+        report = step()
         if engine.state.step == 1:
             weight = next(iter(engine.state.modules.values())).get_parameter("layers.1.weight")
             weight.data.as_strided((weight.numel(),), (1,)).view(torch.int32)[0] ^= 1

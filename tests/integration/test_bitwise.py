@@ -191,7 +191,8 @@ def test_equal_workers_send_no_more_than_a_ring(group, tiny_pack):
     steps = 3
     [vector] = {answer.bytes_sent for answer in group.run(Request("dcgan", str(tiny_pack), [2, 2], steps=steps))}
     gradients = 4 * sum(count_parameters(case("dcgan")).values())
-    assert gradients < vector / steps < 1.1 * gradients  # and batch-norm statistics and losses, in float64
+    # And in float64, which weighs more in so small a model: batch-norm statistics, losses, what ranks tell each other.
+    assert gradients < vector / steps < 1.15 * gradients
     sent = [answer.bytes_sent for answer in group.run(Request("dcgan", str(tiny_pack), [1, 1, 1, 1], steps=steps))]
     assert sum(sent) == 4 * (2 * 3 / 4) * vector
 
