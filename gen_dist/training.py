@@ -33,7 +33,6 @@ from gen_dist.objectives.build import build_objective
 from gen_dist.reporting import Reporter, Step, is_due
 from gen_dist.standing import Place, Standing
 
-
 UNHASHED = "not hashed: a worker's state on its way to another"
 
 

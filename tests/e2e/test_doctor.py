@@ -36,10 +36,10 @@ def test_this_machine(tiny_pack, tmp_path):
 
 def test_an_interrupt_leaves_nothing(tmp_path):
     process = start(["doctor"], tmp_path)
-    wait_for(lambda: any("gd-" in trace for trace in traces(process.pid)))  # Ray is being started
+    wait_for(lambda: any("gcs_server" in trace for trace in traces(process.pid)))  # Ray is being started
     process.send_signal(signal.SIGINT)
     done = finish(process)
-    assert (done.code, done.out) == (130, "")
+    assert (done.code, done.out) == (130, ""), done.err
     assert "Traceback" not in done.err
     wait_for(lambda: traces(process.pid) == [], seconds=10)
 

@@ -147,8 +147,14 @@ def test_the_data_may_take_longer_to_prepare_than_a_collective(tmp_path):
     [
         ("kill worker=1 step=5 phase=generator stage=compute", "rank 1 on {}.*step 5, .*the process died"),
         ("kill worker=1 step=5 phase=discriminator stage=data", "rank 1 on {}.*step 5, .*the process died"),
-        ("raise worker=1 step=5 phase=generator stage=compute", "rank 1 on {}.*step 5, .*: ValueError: a fault on purp"),
-        ("raise worker=0 step=5 phase=generator stage=compute", "an error inside gen-dist: ValueError: a fault on purp"),
+        (
+            "raise worker=1 step=5 phase=generator stage=compute",
+            "rank 1 on {}.*step 5, .*: ValueError: a fault on purp",
+        ),
+        (
+            "raise worker=0 step=5 phase=generator stage=compute",
+            "an error inside gen-dist: ValueError: a fault on purp",
+        ),
     ],
 )
 def test_a_rank_fails_and_rank_0_says_so(fault, message, tmp_path):
