@@ -86,6 +86,8 @@ class Group:
             member.rank, member.halted = rank, None
             place = Place(rank, ownership, furthest, rank == reporter, recorded)
             member.actor.proceed.remote(Membership(self.generation, place, rendezvous))
+            if self.stops:  # it may be new
+                member.actor.request_stop.remote()
             member.is_at(f"generation {self.generation}, rendezvous")
         return furthest
 

@@ -30,7 +30,7 @@ NEAR_ROUNDS = 2  # of following: the first takes in what was committed while the
 
 
 class Recruits:
-    """`ready` ones have built what they train and wait for a state. `tell` gets lines for the user."""
+    """One that has halted has built what it trains, and waits for a state. `tell` gets lines for the user."""
 
     def __init__(self, job: Job, tell: Callable[[str], None], dismiss: Callable[[Member], None]) -> None:
         self.job, self.tell, self.dismiss = job, tell, dismiss

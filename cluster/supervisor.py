@@ -180,11 +180,10 @@ class Supervisor:
 
     def look_for_silence(self) -> None:
         """Give up who does not answer, or does not halt; break up a group that gets no further."""
-        # Writing the record may take long, and meanwhile nobody is listened to.
-        unheard = [(about, member) for member, about in answered(self.group.members, 0.0)]
         now, change = time.monotonic(), self.group.change
         for member in list(self.group.members):
-            if now - member.heard > self.patience.silence and ("poll", member) not in unheard:
+            # Writing the record may take long, and meanwhile nobody is listened to: has it answered?
+            if now - member.heard > self.patience.silence and not answered([member], 0.0):
                 self.lose(member, member.failure(f"no answer for {now - member.heard:.1f} s: {SILENT}"))
         if change is None:
             if self.group.members and all(now - member.since > self.patience.stall for member in self.group.members):
