@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness chaos fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ bench-sameness: install ## the same bits on any workers, 20 minutes
 
 presets: install ## train every preset as it is for 30 steps, and go on where an earlier try stopped; takes hours
 	@$(BIN)/python -m benchmarks.presets
+
+chaos: install ## train for 30 minutes while workers are killed and stopped every few seconds; the same bits must come out
+	@$(BIN)/python -m benchmarks.chaos
 
 fuzz: install ## 200,000 damaged JPEGs and PNGs through the decoders, with bounds checks; 30 minutes
 	@$(BIN)/python -m benchmarks.fuzz

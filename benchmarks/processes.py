@@ -32,6 +32,16 @@ class Memory:
                 time.sleep(SAMPLE_SECONDS)
 
 
+def train_workers(driver: psutil.Process, title: str = "ray::TrainWorker") -> list[psutil.Process]:
+    """The processes below `driver` that train, as they were started."""
+    found = []
+    for process in driver.children(recursive=True):
+        with suppress(psutil.Error):
+            if title in "".join(process.cmdline()[:1]) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
+
+
 def pss(process: psutil.Process) -> int:
     with suppress(psutil.Error):
         return process.memory_full_info().pss

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import secrets
-import signal
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ import numpy as np
 import psutil
 
 from benchmarks.launch import GEN_DIST, RAY_TRAIN, ROOT, describe_machine, spread, tail
-from benchmarks.processes import MARK, end_leftovers
+from benchmarks.processes import MARK, end_leftovers, train_workers
 from gen_dist.data.bundled import Sheet
 
 WORKERS = {GEN_DIST: "ray::TrainWorker", RAY_TRAIN: "ray::RayTrainWorker"}
@@ -130,13 +129,10 @@ class Rows:
 
 def kill_worker(driver: int, title: str) -> float:
     """The last one that was started; returns when."""
-    workers = [
-        p for p in psutil.Process(driver).children(recursive=True) if p.cmdline()[:1] and title in p.cmdline()[0]
-    ]
+    workers = train_workers(psutil.Process(driver), title)
     if len(workers) < 2:
         raise SystemExit(f"{len(workers)} processes are called {title}, not 2")
-    victim = max(workers, key=lambda process: process.create_time())
-    os.kill(victim.pid, signal.SIGKILL)
+    workers[-1].kill()
     return time.perf_counter()
 
 

@@ -267,6 +267,14 @@ def list_nodes() -> list[Node]:
     return sorted(nodes, key=lambda node: (node.node_id != here, node.address, node.node_id))
 
 
+def head_address() -> tuple[str, int]:
+    """Host and port of the connected cluster's control store."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host, int(port)
+
+
 def own_address(address: str | None) -> str:
     """Where workers reach this process: loopback where all of them are on this machine."""
     import ray

@@ -22,10 +22,11 @@ from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.placement import Node, Plan, place_another
 from gen_dist.cluster.policy import Failure, Kind, Patience, ends_run, is_futile
 from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
-from gen_dist.cluster.session import list_nodes
+from gen_dist.cluster.session import head_address, list_nodes
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
 from gen_dist.engine.ownership import Ownership
+from gen_dist.errors import RunError
 from gen_dist.events import Event, Message, StepDone
 from gen_dist.standing import Standing
 
@@ -51,6 +52,7 @@ class Supervisor:
         self.looked, self.begun = 0.0, FOREVER
         self.rendezvous: Rendezvous
         self.store: object = None  # lives as long as its workers
+        self.heart = Heart(lambda: [member.actor for member in self.everyone], head_address())
 
     def run(self, asked_to_stop: Callable[[], bool], prepare: Callable[[RunConfig, Sequence[str]], None]) -> int:
         """Train; returns the number of finished steps. `prepare` gets the resolved configuration, and
@@ -58,9 +60,9 @@ class Supervisor:
 
         Raises:
             UserError: a node has other source, other data, or lacks what was asked for.
-            WorkerFailed: the run cannot go on.
+            RunError: the run cannot go on.
         """
-        with Heart(lambda: [member.actor for member in self.everyone]):
+        with self.heart:
             try:
                 timeout = self.config.cluster.timeout_seconds
                 self.group.members = [self.new_member(node) for node in self.plan.nodes]
@@ -89,7 +91,8 @@ class Supervisor:
         return Member(self.hired - 1, node, hire(self.hired - 1, node, reserved, self.plan.gpus_per_worker))
 
     def dismiss(self, member: Member) -> None:
-        ray.kill(member.actor)
+        if not self.heart.head_is_lost:  # else it has been told to leave
+            ray.kill(member.actor)
 
     def agree(self) -> list[str]:
         """Let the members find out what they can do together; returns lines for the user."""
@@ -116,6 +119,8 @@ class Supervisor:
     def watch(self, asked_to_stop: Callable[[], bool]) -> int:
         """Until the last step, or one that was asked to be the last."""
         while True:
+            if self.heart.head_is_lost:
+                raise RunError("the Ray head has died or is cut off, and all workers have left; start the head again")
             if asked_to_stop() and not self.group.stops:
                 self.group.stop()
             for member, about in answered(self.everyone, WAIT_SECONDS):

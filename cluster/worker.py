@@ -159,7 +159,11 @@ class TrainWorker:
     def watch_supervisor(self) -> None:
         while time.monotonic() - self.alive < LEAVE_SECONDS:
             time.sleep(0.5)
-        os._exit(1)  # nothing here can be saved without it, and Ray may take minutes to notice
+        self.leave()
+
+    def leave(self) -> None:
+        """Nothing here can be saved without the supervisor, and Ray may take minutes to notice."""
+        os._exit(1)
 
     def halt(self, generation: int, gently: bool) -> Halted:
         """Leave this generation, at the end of a step if `gently`, else at once; answers when it is done."""

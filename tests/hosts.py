@@ -88,6 +88,12 @@ class Host:
         (self.cgroup / "cpu.cfs_period_us").write_text(str(PERIOD_US))
         (self.cgroup / "cpu.cfs_quota_us").write_text(str(int(cpus * PERIOD_US)))
 
+    def throttled(self) -> int:
+        """How many periods ended with processes of this host that had to wait. Only where hosts() was given `cpus`."""
+        assert self.cgroup is not None, "hosts() was called without cpus"
+        counts = dict(line.split() for line in (self.cgroup / "cpu.stat").read_text().splitlines())
+        return int(counts["nr_throttled"])
+
     def cut(self) -> None:
         """Pull the cable at the switch: connections stay, nothing passes, the host sees no carrier."""
         _must(["ip", "-n", self.switch, "link", "set", self.port, "down"])

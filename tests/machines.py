@@ -74,14 +74,25 @@ def cluster(made: Sequence[Machine], cpus: int = 1) -> Iterator[str]:
     up = head.gen_dist("up", "--num-cpus", cpus)
     assert up.code == 0, up.err
     address = f"{head.host.address}:6379"
-    [token] = head.home.glob(".local/state/gen-dist/nodes/*/token")
-    for machine in made[1:]:
-        joined = machine.gen_dist(
-            "join", address, "--token-file", "-", "--num-cpus", cpus, given=token.read_text().strip() + "\n"
-        )
-        assert joined.code == 0, joined.err
     try:
+        join(made[1:], head, cpus)
         yield address
     finally:
-        for machine in reversed(made):
-            machine.gen_dist("down")
+        for process in [machine.start("down") for machine in reversed(made)]:
+            finish(process)
+
+
+def join(made: Sequence[Machine], head: Machine, cpus: int = 1) -> None:
+    """All of them at once."""
+    [token] = head.home.glob(".local/state/gen-dist/nodes/*/token")
+    address = f"{head.host.address}:6379"
+    joining = [machine.start("join", address, "--token-file", "-", "--num-cpus", cpus) for machine in made]
+    for process in joining:
+        assert process.stdin is not None
+        process.stdin.write(token.read_text().strip() + "\n")
+        process.stdin.flush()
+        process.stdin.close()
+        process.stdin = None  # which `communicate` would flush
+    for process in joining:
+        joined = finish(process)
+        assert joined.code == 0, joined.err

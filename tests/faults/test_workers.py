@@ -129,6 +129,19 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path):
     assert "died without a word" in gen_dist("status", "run", cwd=tmp_path).out
 
 
+def test_without_its_control_store_a_run_ends_and_leaves_no_process_behind(tmp_path):
+    process = start(["train", "smoke", "--workers", "2", "--run-dir", "run", "train.steps=100000"], tmp_path)
+    wait_for(reached(tmp_path / "run", 3))
+    servers = [p for p in psutil.Process(process.pid).children(recursive=True) if "gcs_server" in p.name()]
+    servers[0].kill()
+    done = finish(process, 60)
+    assert done.code == 1
+    assert "the Ray head has died" in done.err
+    assert "gen-dist train --resume" in done.err
+    assert "Traceback" not in done.out + done.err
+    assert traces(process.pid) == []
+
+
 def test_a_stranger_without_the_token_is_refused(tmp_path):
     """Ray listens on every interface, also in a run on one machine."""
     process = start(["train", "smoke", "--workers", "1", "--run-dir", "run", "train.steps=100000"], tmp_path)

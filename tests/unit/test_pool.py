@@ -42,8 +42,9 @@ def test_an_error_in_a_thread_ends_it(error: type[BaseException]) -> None:
     def load() -> bytes:
         raise error("in a thread")
 
+    before = set(pool.threading.enumerate())
     tasks = (Task(Item(str(number), "", load if number == 500 else lambda: b"x")) for number in range(10**9))
     with pytest.raises(error, match="in a thread"):
         for _ in pieces(tasks, Blank, 3):
             pass
-    assert not [one for one in pool.threading.enumerate() if one.name.startswith("gen-dist-")]
+    assert not set(pool.threading.enumerate()) - before
