@@ -6,6 +6,7 @@ from pathlib import Path
 
 # These have targets of their own, or options.
 LONG = {
+    "chaos",
     "fuzz",
     "fuzz_coverage",
     "kernels",
@@ -16,11 +17,13 @@ LONG = {
     "reduce",
     "reductions",
     "sameness",
+    "unequal",
 }
 PARTS = {  # of other benchmarks
     *("fuzz_entropy", "fuzz_files", "fuzz_judge", "fuzz_repair", "fuzz_worker"),
     *("keras_affine", "kernel_inputs", "kernel_rows", "kernel_table", "peer_process"),
     *("processes", "ray_train_peer", "reduce_table", "reduce_worker", "training_run"),
+    *("recovery_machines", "recovery_watch", "throughput"),
 }
 
 

@@ -1,75 +1,52 @@
-"""What a killed worker costs: gen-dist beside Ray Train's TorchTrainer, two local workers, the same kill in both.
+"""What a lost worker costs: gen-dist beside Ray Train's TorchTrainer, two local workers, the same kill in both.
 
-While a run trains, one of its worker processes gets SIGKILL. The overhead is the time from there to the next finished
-step that the run had not finished before, less what such a step takes the workers that are left. Steps are lost where
-they are computed again. Ray Train saves a checkpoint every `CHECKPOINT_EVERY` steps, its only way back; gen-dist needs
-none. Contestants take turns.
+While a run trains, one of its worker processes gets SIGKILL, or, gen-dist only, SIGSTOP; on three machines made of
+network namespaces, a worker is killed, or its machine's cable is pulled. The overhead is the time from there to the
+next finished step that the run had not finished before, less what such a step takes the workers that are left. Steps
+are lost where they are computed again. Ray Train saves a checkpoint every `CHECKPOINT_EVERY` steps, its only way back;
+gen-dist needs none. Contestants take turns.
 
-    python -m benchmarks.recovery [--preset smoke] [--repeats 5] [--without-peer]
+    python -m benchmarks.recovery [--preset smoke] [--repeats 5] [--without-peer] [--without-machines]
 """
 
 import argparse
-import json
 import os
 import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from benchmarks.launch import GEN_DIST, RAY_TRAIN, ROOT, describe_machine, spread, tail
+from benchmarks.launch import GEN_DIST, RAY_TRAIN, ROOT, describe_machine, spread
 from benchmarks.processes import MARK, end_leftovers, train_workers
+from benchmarks.recovery_machines import CUT, KILLED_FAST, KILLED_SLOWLY, cannot, run_on_machines
+from benchmarks.recovery_watch import Outcome, Rows, measure
 from gen_dist.data.bundled import Sheet
 
-WORKERS = {GEN_DIST: "ray::TrainWorker", RAY_TRAIN: "ray::RayTrainWorker"}
+STOPPED = "stopped"
+TITLES = {GEN_DIST: "ray::TrainWorker", STOPPED: "ray::TrainWorker", RAY_TRAIN: "ray::RayTrainWorker"}
 CHECKPOINT_EVERY = 25
-WARM_STEPS, FOLLOWING_STEPS = 40, 12  # before the kill, and after it
 ENDLESS = 1_000_000
-LONGEST_SECONDS = 300.0
 GOAL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Outcome:
-    overhead: float  # seconds
-    lost: int  # steps
-    step: float  # seconds, of those that were left
+def settings_of(images: Path) -> list[str]:
+    return [f"data.path={images}", f"train.steps={ENDLESS}", "train.log_every=1", f"train.sample_every={ENDLESS}",
+            f"train.checkpoint_every={ENDLESS}", "wandb.mode=disabled"]  # fmt: skip
 
 
 def command(name: str, preset: str, folder: Path, images: Path) -> list[str]:
     if name == RAY_TRAIN:
-        return [
-            sys.executable,
-            "-m",
-            "benchmarks.ray_train_peer",
-            str(folder),
-            preset,
-            str(ENDLESS),
-            str(CHECKPOINT_EVERY),
-        ]
-    settings = [f"data.path={images}", f"train.steps={ENDLESS}", "train.log_every=1", "train.sample_every=1000000",
-                "train.checkpoint_every=1000000", "wandb.mode=disabled"]  # fmt: skip
-    return [
-        sys.executable,
-        "-m",
-        "gen_dist.launch.cli",
-        "train",
-        preset,
-        "--workers",
-        "2",
-        "--run-dir",
-        str(folder),
-        *settings,
-    ]
+        peer = ["benchmarks.ray_train_peer", folder, preset, ENDLESS, CHECKPOINT_EVERY]
+        return [sys.executable, "-m", *map(str, peer)]
+    ours = ["gen_dist.launch.cli", "train", preset, "--workers", "2", "--run-dir", str(folder), *settings_of(images)]
+    return [sys.executable, "-m", *ours]
 
 
 def run(name: str, preset: str, images: Path) -> Outcome:
@@ -83,82 +60,81 @@ def run(name: str, preset: str, images: Path) -> Outcome:
                 command(name, preset, folder, images), cwd=ROOT, env=environment, stdout=file, stderr=file
             )
             try:
-                watch = Rows(folder / "metrics.jsonl", process, output)
-                watch.until(lambda: len(watch.steps) >= WARM_STEPS)
-                killed = kill_worker(process.pid, WORKERS[name])
-                before = max(watch.steps)
-                seen = len(watch.steps)
-                watch.until(lambda: max(watch.steps) >= before + FOLLOWING_STEPS)
+                return measure(Rows(folder, process, output), lambda: hurt_worker(process.pid, name))
             finally:
                 process.kill()
                 process.wait()
                 end_leftovers(token)
-    return judge(watch, seen, before, killed)
 
 
-def judge(watch: "Rows", seen: int, before: int, killed: float) -> Outcome:
-    """`seen` rows had been read when the worker was killed, the last of step `before`."""
-    later = list(zip(watch.steps, watch.times, strict=True))[seen:]
-    new = [(step, at) for step, at in later if step > before]
-    lost = sum(step <= before for step, _ in later)
-    steps = [after - at for (_, at), (_, after) in pairwise(new)]
-    own = statistics.median(steps)
-    return Outcome(new[0][1] - killed - own, lost, own)
-
-
-class Rows:
-    """The steps in a metrics file that grows, and when each came."""
-
-    def __init__(self, path: Path, process: "subprocess.Popen[bytes]", output: Path) -> None:
-        self.path, self.process, self.output = path, process, output
-        self.steps: list[int] = []
-        self.times: list[float] = []
-
-    def until(self, done) -> None:  # type: ignore[no-untyped-def]
-        deadline = time.perf_counter() + LONGEST_SECONDS
-        while not done():
-            with suppress(FileNotFoundError):
-                lines = self.path.read_bytes().split(b"\n")[:-1]
-                for line in lines[len(self.steps) :]:
-                    self.steps.append(json.loads(line)["step"])
-                    self.times.append(time.perf_counter())
-            if self.process.poll() is not None or time.perf_counter() > deadline:
-                raise SystemExit(f"it ended, or got no further in {LONGEST_SECONDS:.0f} s\n{tail(self.output)}")
-            time.sleep(0.002)
-
-
-def kill_worker(driver: int, title: str) -> float:
-    """The last one that was started; returns when."""
-    workers = train_workers(psutil.Process(driver), title)
+def hurt_worker(driver: int, name: str) -> None:
+    """The last one that was started."""
+    workers = train_workers(psutil.Process(driver), TITLES[name])
     if len(workers) < 2:
-        raise SystemExit(f"{len(workers)} processes are called {title}, not 2")
-    workers[-1].kill()
-    return time.perf_counter()
+        raise SystemExit(f"{len(workers)} processes are called {TITLES[name]}, not 2")
+    if name == STOPPED:
+        workers[-1].suspend()
+    else:
+        workers[-1].kill()
+
+
+@dataclass(frozen=True)
+class Contestant:
+    name: str
+    run: Callable[[str, Path], Outcome]  # preset, images
+
+
+def contestants(peer: bool, machines: bool) -> list[Contestant]:
+    local = [GEN_DIST, *([RAY_TRAIN] if peer else []), STOPPED]
+    found = [Contestant(name, lambda preset, images, name=name: run(name, preset, images)) for name in local]
+    for name in (KILLED_FAST, KILLED_SLOWLY, CUT) if machines else ():
+
+        def start(preset: str, images: Path, name: str = name) -> Outcome:
+            return run_on_machines(name, preset, settings_of(images))
+
+        found.append(Contestant(name, start))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="What a killed worker costs.")
+    parser = argparse.ArgumentParser(description="What a lost worker costs.")
     parser.add_argument("--preset", action="append", help="default: smoke and dcgan-64")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--without-machines", action="store_true")
     given = parser.parse_args(arguments)
     print(describe_machine())
-    names = [GEN_DIST] if given.without_peer else [GEN_DIST, RAY_TRAIN]
+    reason = "not wanted" if given.without_machines else cannot()
+    if reason:
+        print(f"no machines: {reason}")
+    taking_part = contestants(not given.without_peer, not reason)
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "emoji.npy"
         np.save(images, Sheet.read("emoji").tiles())
         for preset in given.preset or ["smoke", "dcgan-64"]:
-            found: dict[str, list[Outcome]] = {name: [] for name in names}
+            found: dict[str, list[Outcome]] = {one.name: [] for one in taking_part}
             for _ in range(given.repeats):
-                for name in names:
-                    found[name].append(run(name, preset, images))
-                    print(f"{preset}, {name}: {found[name][-1]}", flush=True)
-            print(f"\n{preset}: seconds beyond a step, median (min..max); steps lost; seconds of a step of those left")
-            for name, own in found.items():
-                lost = "..".join(str(value) for value in sorted({min(o.lost for o in own), max(o.lost for o in own)}))
-                print(f"{name:12}{spread([o.overhead for o in own])}{lost:>8}{spread([o.step for o in own]):>24}")
-            median = statistics.median(o.overhead for o in found[GEN_DIST])
-            print(f"at most {GOAL_SECONDS} s and no step lost: {'yes' if median <= GOAL_SECONDS else 'NO'}")
+                for one in taking_part:
+                    found[one.name].append(one.run(preset, images))
+                    print(f"{preset}, {one.name}: {found[one.name][-1]}", flush=True)
+            print_table(preset, found)
+
+
+def print_table(preset: str, found: dict[str, list[Outcome]]) -> None:
+    print(f"\n{preset}: seconds beyond a step, median (min..max); beyond the silence allowed; steps lost; seconds of a "
+          "step of those left")  # fmt: skip
+    for name, own in found.items():
+        lost = "..".join(str(value) for value in sorted({min(o.lost for o in own), max(o.lost for o in own)}))
+        beyond = "-" if own[0].allowed is None else spread([o.overhead - (o.allowed or 0) for o in own])
+        print(f"{name:34}{spread([o.overhead for o in own])}{beyond:>26}{lost:>8}{spread([o.step for o in own]):>24}")
+    median = statistics.median(o.overhead for o in found[GEN_DIST])
+    print(f"a kill costs at most {GOAL_SECONDS} s: {'yes' if median <= GOAL_SECONDS else 'NO'}")
+    for name, own in found.items():
+        if own[0].allowed is not None:
+            median = statistics.median(o.overhead - (o.allowed or 0) for o in own)
+            print(
+                f"{name}: at most the silence allowed + {GOAL_SECONDS} s: {'yes' if median <= GOAL_SECONDS else 'NO'}"
+            )
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gen_dist.cluster.member import Member
-from gen_dist.cluster.membership import Membership, Rendezvous
+from gen_dist.cluster.membership import NEW, Membership, Rendezvous
 from gen_dist.cluster.policy import choose_reporter
 from gen_dist.config import RunConfig
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.standing import Place, Standing
 
 FOREVER = float("inf")
-NEW = -1  # the generation of a worker that has not been in any
 
 
 @dataclass
@@ -67,8 +66,6 @@ class Group:
     def expect(self, seconds: float) -> None:
         """All members are new, and on their way to where a generation begins."""
         self.change = Change(time.monotonic() + seconds, gently=False)
-        for member in self.members:
-            member.asked["halt"] = member.actor.halt.remote(NEW, True)
 
     def begin(self, config: RunConfig, rendezvous: Rendezvous, recorded: int) -> Standing:
         """The next generation, of these members, once all have halted; returns where it begins."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from gen_dist.assignment import Assignment
 from gen_dist.cluster.job import Job
-from gen_dist.cluster.membership import Halted, Identity
+from gen_dist.cluster.membership import NEW, Halted, Identity
 from gen_dist.cluster.placement import Node
 from gen_dist.cluster.policy import Failure, Kind
 from gen_dist.cluster.worker import TrainWorker
+from gen_dist.config import RunConfig
+from gen_dist.engine.ownership import Ownership
 
 POLL_SECONDS = 0.2
 THREADS = 8  # one trains, one is polled, one waits until training has halted; others answer questions
@@ -48,6 +52,15 @@ class Member:
 
     def identify(self, job: Job) -> ray.ObjectRef:
         return self.actor.identify.remote(job.config.data.path, job.pack, job.data_hash)
+
+    def build(
+        self, config: RunConfig, pack: Path, resume: ray.ObjectRef | None = None, init: ray.ObjectRef | None = None
+    ) -> None:
+        """Let it make what it trains; it then waits for its first generation, which tells its place."""
+        assignment = Assignment(config, pack, 0, Ownership.equal(config.train.microbatches, 1))
+        self.asked["run"] = self.actor.run.remote(assignment, resume, init)
+        self.asked["halt"] = self.actor.halt.remote(NEW, True)
+        self.poll()
 
     def failure(self, cause: str, agreed: bool = False) -> Failure:
         """It is as good as dead."""

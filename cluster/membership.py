@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from gen_dist.engine.hardware import Hardware
 from gen_dist.standing import Place, Standing
 
+NEW = -1  # the generation of a worker that has not been in any
+
 
 @dataclass(frozen=True)
 class Identity:
     """Who a worker is and what it has."""
 
     host: str
-    pid: int
     source: str
     hardware: Hardware
     data_hash: str | None  # None: it has no copy of the pack

@@ -10,9 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from gen_dist.assignment import Assignment
 from gen_dist.cluster.failures import explain
-from gen_dist.cluster.group import NEW
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Halted, Identity, Said
@@ -21,7 +19,6 @@ from gen_dist.cluster.providing import provide_data
 from gen_dist.cluster.starting import START_SECONDS, check_identities
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
-from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import UserError
 
 MOST_FAILURES = 3  # of recruits on one node in a row, then it is left alone
@@ -92,12 +89,12 @@ class Recruits:
                 if self.probe is not None:
                     self.ask(member, "probe", config)
                 else:
-                    self.send_out(member, config)
+                    member.build(config, self.job.pack)
             case str():
                 if answer != self.probe:
                     self.unfit.add(member.node.node_id)
                     raise UserError("it computes other bits than the run's workers")
-                self.send_out(member, config)
+                member.build(config, self.job.pack)
             case Halted():
                 member.halted = answer
                 member.rounds += 1
@@ -144,12 +141,6 @@ class Recruits:
                     self.lose(member, error if isinstance(error, UserError) else UserError(str(error)))
                 elif member.identity and member.identity.data_hash is None:
                     member.asked["identify"] = member.identify(self.job)
-
-    def send_out(self, member: Member, config: RunConfig) -> None:
-        assignment = Assignment(config, self.job.pack, 0, Ownership.equal(config.train.microbatches, 1))
-        self.ask(member, "run", assignment, None, None)
-        self.ask(member, "halt", NEW, True)
-        member.poll()
 
     def close(self) -> None:
         self.beside.shutdown(wait=False, cancel_futures=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import ray
 from ray.exceptions import RayError
 
-from gen_dist.assignment import Assignment, Files
+from gen_dist.assignment import Files
 from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.group import FOREVER, Group
 from gen_dist.cluster.heart import Heart
@@ -25,7 +25,6 @@ from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
 from gen_dist.cluster.session import head_address, list_nodes
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
-from gen_dist.engine.ownership import Ownership
 from gen_dist.errors import RunError
 from gen_dist.events import Event, Message, StepDone
 from gen_dist.standing import Standing
@@ -108,11 +107,9 @@ class Supervisor:
 
     def send_out(self, resume: Files | None, init: Files | None) -> None:
         """Let the members build what they train; each then waits for its generation."""
-        assignment = Assignment(self.config, self.job.pack, 0, Ownership.equal(self.config.train.microbatches, 1))
         files = ray.put(resume), ray.put(init)  # once, not once for each worker
         for member in self.group.members:
-            member.asked["run"] = member.actor.run.remote(assignment, *files)
-            member.poll()
+            member.build(self.config, self.job.pack, *files)
         self.group.expect(self.patience.most)
         self.begun = time.monotonic()
 
@@ -188,8 +185,10 @@ class Supervisor:
         now, change = time.monotonic(), self.group.change
         for member in list(self.group.members):
             # Writing the record may take long, and meanwhile nobody is listened to: has it answered?
-            if now - member.heard > self.patience.silence and not answered([member], 0.0):
-                self.lose(member, member.failure(f"no answer for {now - member.heard:.1f} s: {SILENT}"))
+            silent, allowed = now - member.heard, self.patience.silence
+            if silent > allowed and not answered([member], 0.0):
+                cause = f"no answer for {silent:.1f} s, {allowed:.1f} s are allowed: {SILENT}"
+                self.lose(member, member.failure(cause))
         if change is None:
             if self.group.members and all(now - member.since > self.patience.stall for member in self.group.members):
                 self.group.halt(self.patience.silence, gently=False)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from gen_dist.training import Trainer
 
 LEAVE_SECONDS = 8.0  # without a sign of the supervisor
-STARTING = "start-up"
 
 
 class TrainWorker:
@@ -46,7 +45,7 @@ class TrainWorker:
 
     def __init__(self, number: int) -> None:
         """`number`: how many workers were started before this one."""
-        self.where = STARTING
+        self.where = "start-up"
         self.outbox = Outbox()
         self.turn = Turn()
         self.faults = Injector(number)
@@ -59,7 +58,7 @@ class TrainWorker:
         """Also opens the data, if this node has them."""
         self.faults.at("import")
         found = locate_pack(data_path, pack, content_hash)
-        who = Identity(socket.gethostname(), os.getpid(), source_hash(), detect_hardware(), None)
+        who = Identity(socket.gethostname(), source_hash(), detect_hardware(), None)
         if isinstance(found, str):
             return replace(who, data_lack=found)
         self.pack = found.path

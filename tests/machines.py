@@ -68,25 +68,30 @@ def furnish(group: Sequence[Host]) -> list[Machine]:
 
 
 @contextmanager
-def cluster(made: Sequence[Machine], cpus: int = 1) -> Iterator[str]:
-    """A Ray cluster of these machines, the first its head; its address."""
+def cluster(made: Sequence[Machine], cpus: Sequence[int] | None = None) -> Iterator[str]:
+    """A Ray cluster of these machines, the first its head; its address. `cpus`: of each, as Ray counts; None: 1."""
     head = made[0]
-    up = head.gen_dist("up", "--num-cpus", cpus)
+    counts = [1] * len(made) if cpus is None else cpus
+    up = head.gen_dist("up", "--num-cpus", counts[0])
     assert up.code == 0, up.err
     address = f"{head.host.address}:6379"
     try:
-        join(made[1:], head, cpus)
+        join(made[1:], head, counts[1:])
         yield address
     finally:
         for process in [machine.start("down") for machine in reversed(made)]:
             finish(process)
 
 
-def join(made: Sequence[Machine], head: Machine, cpus: int = 1) -> None:
+def join(made: Sequence[Machine], head: Machine, cpus: Sequence[int] | None = None) -> None:
     """All of them at once."""
+    counts = [1] * len(made) if cpus is None else cpus
     [token] = head.home.glob(".local/state/gen-dist/nodes/*/token")
     address = f"{head.host.address}:6379"
-    joining = [machine.start("join", address, "--token-file", "-", "--num-cpus", cpus) for machine in made]
+    joining = [
+        machine.start("join", address, "--token-file", "-", "--num-cpus", count)
+        for machine, count in zip(made, counts, strict=True)
+    ]
     for process in joining:
         assert process.stdin is not None
         process.stdin.write(token.read_text().strip() + "\n")

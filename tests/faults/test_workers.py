@@ -142,17 +142,33 @@ def test_without_its_control_store_a_run_ends_and_leaves_no_process_behind(tmp_p
     assert traces(process.pid) == []
 
 
-def test_a_stranger_without_the_token_is_refused(tmp_path):
-    """Ray listens on every interface, also in a run on one machine."""
-    process = start(["train", "smoke", "--workers", "1", "--run-dir", "run", "train.steps=100000"], tmp_path)
+def test_strangers_are_refused(tmp_path):
+    """Ray listens on every interface, also in a run on one machine: it asks for a token. What is ours listens on
+    loopback only."""
+    process = start(["train", "smoke", "--workers", "2", "--run-dir", "run", "train.steps=100000"], tmp_path)
     wait_for(reached(tmp_path / "run", 3))
-    servers = [p for p in psutil.Process(process.pid).children(recursive=True) if "gcs_server" in p.name()]
-    [port] = {c.laddr.port for p in servers for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-    code = f"import ray; ray.init('127.0.0.1:{port}', log_to_driver=False)"
-    stranger = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False,
-                              env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")})  # fmt: skip
+    listening = {
+        p.name(): [c.laddr for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        for p in psutil.Process(process.pid).children(recursive=True)
+    }
+    listening["driver"] = [c.laddr for c in psutil.Process(process.pid).net_connections("tcp") if c.status == "LISTEN"]
+    [port] = [address.port for address in listening["gcs_server"]]
+    stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    client = [sys.executable, "-c", f"import ray; ray.init('127.0.0.1:{port}', log_to_driver=False)"]
+    node = [str(Path(sys.executable).with_name("ray")), "start", f"--address=127.0.0.1:{port}", "--num-cpus=1"]
+    refused = [
+        subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=stranger)
+        for command in (client, node)
+    ]
     process.send_signal(signal.SIGTERM)
     done = finish(process)
-    assert stranger.returncode != 0
-    assert "token" in stranger.stderr.lower()
+    for one in refused:
+        assert one.returncode != 0
+        assert "token" in (one.stdout + one.stderr).lower()
+    ours = {name: found for name, found in listening.items() if name == "driver" or "TrainWorker" in name}
+    assert ours.keys() > {"driver"}
+    for found in ours.values():
+        assert [address.ip for address in found if address.ip != "::"] == ["127.0.0.1"]  # the store, or gloo
+        assert len(found) == 2  # the other one is Ray's
     assert done.code == 143
+    assert traces(process.pid) == []

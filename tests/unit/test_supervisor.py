@@ -21,7 +21,7 @@ from gen_dist.source_hash import source_hash
 PLAIN = Hardware("laptop", cuda=False, bf16_on_cpu=False, bf16_on_cuda=False)
 FAST = Hardware("server", cuda=False, bf16_on_cpu=True, bf16_on_cuda=False)
 GPU = Hardware("gpu", cuda=True, bf16_on_cpu=False, bf16_on_cuda=True)
-MEMBER = Identity("laptop", 1, source_hash(), PLAIN, "abc")
+MEMBER = Identity("laptop", source_hash(), PLAIN, "abc")
 
 
 def test_other_source_and_other_data_are_refused_by_name():
