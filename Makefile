@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness chaos fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness bench-scaling bench-unequal chaos fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,12 @@ bench-quality: install ## recipes at equal compute time, cell by cell (DATA=fold
 
 bench-sameness: install ## the same bits on any workers, 20 minutes
 	@$(BIN)/python -m benchmarks.sameness
+
+bench-scaling: install ## one, two and three machines of half a CPU, beside their bound and the plan; root, an hour, can be stopped
+	@$(BIN)/python -m benchmarks.scaling
+
+bench-unequal: install ## a machine three times as fast as the other; root, 15 minutes
+	@$(BIN)/python -m benchmarks.unequal
 
 presets: install ## train every preset as it is for 30 steps, and go on where an earlier try stopped; takes hours
 	@$(BIN)/python -m benchmarks.presets

@@ -17,6 +17,7 @@ LONG = {
     "reduce",
     "reductions",
     "sameness",
+    "scaling",
     "unequal",
 }
 PARTS = {  # of other benchmarks
