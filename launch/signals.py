@@ -47,9 +47,15 @@ def stop_on_signals(graceful: bool = True, afterwards: signal.Handlers | None = 
     """While this lasts, those signals go to the request; afterwards to whom they went before, or to `afterwards`.
 
     A SIGHUP that `nohup` has us ignore stays ignored.
+
+    Raises:
+        Interrupted: a signal came before, and what it raised was lost: some libraries, when imported, catch anything.
     """
     request = StopRequest(graceful)
     before = {number: signal.getsignal(number) for number in HANDLED}
+    outer = getattr(before[signal.SIGTERM], "__self__", None)
+    if isinstance(outer, StopRequest) and not outer.graceful and outer.signal_number is not None:
+        raise Interrupted(outer.signal_number)
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
     for number in before:

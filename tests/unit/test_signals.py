@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -55,3 +56,20 @@ def test_an_interruption_that_ray_wraps_is_one(monkeypatch):
     with pytest.raises(Interrupted) as interrupted:
         cli.run()
     assert interrupted.value.exit_code == 128 + signal.SIGTERM
+
+
+def test_an_interruption_that_a_library_swallowed_is_not_forgotten() -> None:
+    with stop_on_signals(graceful=False):
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"), stop_on_signals(graceful=False):
+            pass
+
+
+def test_a_request_to_stop_stays_one() -> None:
+    with stop_on_signals() as outer:
+        signal.raise_signal(signal.SIGTERM)
+        with stop_on_signals() as inner:
+            pass
+    assert outer
+    assert not inner
