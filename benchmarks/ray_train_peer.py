@@ -125,7 +125,7 @@ def load_images(size: int) -> Tensor:
     from gen_dist.data.pack import Pack
     from gen_dist.preparing.resolving import resolve_data
 
-    pack = Pack.open(resolve_data(DataSettings(path="bundled:emoji"), lambda line: None))
+    pack = Pack.open(resolve_data(DataSettings(path="bundled:emoji", size=32), lambda line: None))
     images_NHWC = torch.from_numpy(pack.read(np.arange(len(pack)))).repeat_interleave(size // 32, 1)
     images_NHWC = images_NHWC.repeat_interleave(size // 32, 2)
     return images_NHWC.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
