@@ -30,7 +30,7 @@ def run_on_machines(name: str, preset: str, settings: Sequence[str]) -> Outcome:
             if name == CUT:
                 machines[-1].host.cut()
             else:
-                machines[-1].kill(next(p for p in machines[-1].programs().values() if p.startswith(TRAIN_WORKER)))
+                machines[-1].kill(TRAIN_WORKER)
 
         with cluster(machines) as address:
             options = ["--workers", "3", "--address", address, "--run-dir", "run"]

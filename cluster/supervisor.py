@@ -246,7 +246,9 @@ class Supervisor:
             self.tell_losses(max(group.standings))
             standing = group.begin(self.config, self.rendezvous, self.recorded)
             if group.generation:
-                self.say(f"generation {group.generation}: {len(group.members)} workers go on at {standing}")
+                count = len(group.members)
+                who = "1 worker goes" if count == 1 else f"{count} workers go"
+                self.say(f"generation {group.generation}: {who} on at {standing}")
 
     def tell_losses(self, standing: Standing | None) -> None:
         """A dead worker cannot say where it was, but those that waited for it can."""

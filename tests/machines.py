@@ -54,7 +54,8 @@ class Machine:
         return not self.programs() and not list(self.home.glob("gd-*")) and {p.name for p in record} <= {"lock"}
 
     def kill(self, program: str) -> None:
-        os.kill(next(pid for pid, name in self.programs().items() if name == program), signal.SIGKILL)
+        """One whose name begins so: Ray's workers add to theirs what they are doing."""
+        os.kill(next(pid for pid, name in self.programs().items() if name.startswith(program)), signal.SIGKILL)
 
 
 def furnish(group: Sequence[Host]) -> list[Machine]:
