@@ -6,7 +6,6 @@ The only writer of a run's record is the process that runs this. Decisions are i
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import ray
 from ray.exceptions import RayError
@@ -16,11 +15,12 @@ from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.group import FOREVER, Group
 from gen_dist.cluster.heart import Heart
 from gen_dist.cluster.job import Job
+from gen_dist.cluster.losses import Losses
 from gen_dist.cluster.member import Member, answered, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.placement import Node, Plan, place_another
-from gen_dist.cluster.policy import Failure, Kind, Patience, ends_run, is_futile
+from gen_dist.cluster.policy import Failure, Patience, is_futile
 from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
 from gen_dist.cluster.session import head_address, list_nodes
 from gen_dist.cluster.starting import Start
@@ -43,8 +43,7 @@ class Supervisor:
         self.group = Group()
         self.recruits = Recruits(job, self.say, self.dismiss)
         self.hired = 0
-        self.failures: list[Failure] = []
-        self.untold: list[Failure] = []  # of them, until the others can say where they waited for the lost
+        self.losses = Losses(handle)
         self.begun_at: list[Standing] = []  # generation by generation
         self.recorded = job.first_step
         self.patience = Patience(job.config.cluster.timeout_seconds)
@@ -173,11 +172,7 @@ class Supervisor:
         self.group.members.remove(member)
         member.asked.clear()
         self.dismiss(member)
-        left = len(self.group.members)
-        if ends_run(failure, self.failures, left):
-            raise WorkerFailed(failure)
-        self.failures.append(failure)
-        self.untold.append(failure)
+        self.losses.add(failure, len(self.group.members))
         self.group.halt(self.patience.silence, gently=False)
 
     def look_for_silence(self) -> None:
@@ -241,23 +236,14 @@ class Supervisor:
             self.wait_for_machines()
         else:
             self.begun_at.append(max(group.standings))
-            if is_futile(self.begun_at) and self.failures:
-                raise WorkerFailed(self.failures[-1])
-            self.tell_losses(max(group.standings))
+            if is_futile(self.begun_at) and self.losses.all:
+                raise WorkerFailed(self.losses.all[-1])
+            self.losses.tell(max(group.standings))
             standing = group.begin(self.config, self.rendezvous, self.recorded)
             if group.generation:
                 count = len(group.members)
                 who = "1 worker goes" if count == 1 else f"{count} workers go"
                 self.say(f"generation {group.generation}: {who} on at {standing}")
-
-    def tell_losses(self, standing: Standing | None) -> None:
-        """A dead worker cannot say where it was, but those that waited for it can."""
-        for failure in self.untold:
-            known = failure.kind is Kind.DEATH and standing is not None and not failure.agreed
-            self.say(str(replace(failure, where=str(standing)) if known else failure))
-            if failure.detail:
-                self.handle(Message(failure.detail, detail=True))
-        self.untold.clear()
 
     def drop_faulty(self) -> None:
         """Whom all ranks found to compute what no other does.
@@ -298,7 +284,7 @@ class Supervisor:
         nodes = [node for node in self.plan.nodes if node.node_id in alive]
         if not nodes:
             return
-        self.tell_losses(None)
+        self.losses.tell(None)
         self.say("every worker is lost: starting again from the last checkpoint")
         self.group.replace_all([self.new_member(node, cpus=0) for node in nodes])
         self.agree()
