@@ -68,14 +68,14 @@ def run(name: str, preset: str, images: Path) -> Outcome:
 
 
 def hurt_worker(driver: int, name: str) -> None:
-    """The last one that was started."""
+    """The second one; a third is a spare that does not train."""
     workers = train_workers(psutil.Process(driver), TITLES[name])
     if len(workers) < 2:
         raise SystemExit(f"{len(workers)} processes are called {TITLES[name]}, not 2")
     if name == STOPPED:
-        workers[-1].suspend()
+        workers[1].suspend()
     else:
-        workers[-1].kill()
+        workers[1].kill()
 
 
 @dataclass(frozen=True)

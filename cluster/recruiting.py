@@ -154,6 +154,7 @@ class Recruits:
 
     def lose(self, member: Member, error: RayError | UserError) -> None:
         self.members.remove(member)
+        member.asked.clear()
         self.dismiss(member)
         self.failures.setdefault(member.node.node_id, []).append(time.monotonic())
         cause = str(error)
