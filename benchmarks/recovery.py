@@ -2,8 +2,9 @@
 
 While a run trains, one of its worker processes gets SIGKILL, or, gen-dist only, SIGSTOP; on three machines made of
 network namespaces, a worker is killed, or its machine's cable is pulled. The overhead is the time from there to the
-next finished step that the run had not finished before, less what such a step takes the workers that are left. Steps
-are lost where they are computed again. Ray Train saves a checkpoint every `CHECKPOINT_EVERY` steps, its only way back;
+next finished step that the run had not finished before, less what such a step takes the workers that are left, which a
+run of so many workers shows that nothing happens to (Ray Train starts as many as before). Steps are lost where they are
+computed again. Ray Train saves a checkpoint every `CHECKPOINT_EVERY` steps, its only way back;
 gen-dist needs none. Contestants take turns.
 
     python -m benchmarks.recovery [--preset smoke] [--repeats 5] [--without-peer] [--without-machines]
@@ -16,8 +17,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +28,13 @@ import psutil
 
 from benchmarks.launch import GEN_DIST, RAY_TRAIN, ROOT, describe_machine, spread
 from benchmarks.processes import MARK, end_leftovers, train_workers
-from benchmarks.recovery_machines import CUT, KILLED_FAST, KILLED_SLOWLY, cannot, run_on_machines
-from benchmarks.recovery_watch import Outcome, Rows, measure
+from benchmarks.recovery_machines import CUT, KILLED_FAST, KILLED_SLOWLY, cannot, own_step_on_machines, run_on_machines
+from benchmarks.recovery_watch import Outcome, Rows, measure, measure_undisturbed
 from gen_dist.data.bundled import Sheet
 
 STOPPED = "stopped"
 TITLES = {GEN_DIST: "ray::TrainWorker", STOPPED: "ray::TrainWorker", RAY_TRAIN: "ray::RayTrainWorker"}
+WORKERS = 2
 CHECKPOINT_EVERY = 25
 ENDLESS = 1_000_000
 GOAL_SECONDS = 1.0
@@ -41,37 +45,51 @@ def settings_of(images: Path) -> list[str]:
             f"train.checkpoint_every={ENDLESS}", "wandb.mode=disabled"]  # fmt: skip
 
 
-def command(name: str, preset: str, folder: Path, images: Path) -> list[str]:
+def command(name: str, preset: str, folder: Path, images: Path, workers: int) -> list[str]:
     if name == RAY_TRAIN:
         peer = ["benchmarks.ray_train_peer", folder, preset, ENDLESS, CHECKPOINT_EVERY]
         return [sys.executable, "-m", *map(str, peer)]
-    ours = ["gen_dist.launch.cli", "train", preset, "--workers", "2", "--run-dir", str(folder), *settings_of(images)]
-    return [sys.executable, "-m", *ours]
+    ours = ["gen_dist.launch.cli", "train", preset, "--workers", str(workers), "--run-dir", str(folder)]
+    return [sys.executable, "-m", *ours, *settings_of(images)]
 
 
-def run(name: str, preset: str, images: Path) -> Outcome:
+@contextmanager
+def running(name: str, preset: str, images: Path, workers: int) -> Iterator[tuple[Rows, int]]:
+    """The record of such a run, and the driver's process."""
     token = secrets.token_hex(32)
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     environment |= {MARK: token, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
-    with tempfile.TemporaryDirectory(prefix="gb-") as base:
-        folder, output = Path(base) / "run", Path(base) / "output"
-        with open(output, "wb") as file:
-            process = subprocess.Popen(
-                command(name, preset, folder, images), cwd=ROOT, env=environment, stdout=file, stderr=file
-            )
-            try:
-                return measure(Rows(folder, process, output), lambda: hurt_worker(process.pid, name))
-            finally:
-                process.kill()
-                process.wait()
-                end_leftovers(token)
+    with tempfile.TemporaryDirectory(prefix="gb-") as base, open(Path(base) / "output", "wb") as file:
+        folder = Path(base) / "run"
+        process = subprocess.Popen(
+            command(name, preset, folder, images, workers), cwd=ROOT, env=environment, stdout=file, stderr=file
+        )
+        try:
+            yield Rows(folder, process, Path(base) / "output"), process.pid
+        finally:
+            process.kill()
+            process.wait()
+            end_leftovers(token)
+
+
+def run(name: str, preset: str, images: Path, own: float | None) -> Outcome:
+    with running(name, preset, images, WORKERS) as (rows, driver):
+        return measure(rows, lambda: hurt_worker(driver, name), own)
+
+
+def own_step(name: str, preset: str, images: Path) -> float | None:
+    """Seconds, of those that will be left."""
+    if name == RAY_TRAIN:
+        return None
+    with running(GEN_DIST, preset, images, WORKERS - 1) as (rows, _):
+        return measure_undisturbed(rows)
 
 
 def hurt_worker(driver: int, name: str) -> None:
     """The second one; a third is a spare that does not train."""
     workers = train_workers(psutil.Process(driver), TITLES[name])
-    if len(workers) < 2:
-        raise SystemExit(f"{len(workers)} processes are called {TITLES[name]}, not 2")
+    if len(workers) < WORKERS:
+        raise SystemExit(f"{len(workers)} processes are called {TITLES[name]}, not {WORKERS}")
     if name == STOPPED:
         workers[1].suspend()
     else:
@@ -81,18 +99,22 @@ def hurt_worker(driver: int, name: str) -> None:
 @dataclass(frozen=True)
 class Contestant:
     name: str
-    run: Callable[[str, Path], Outcome]  # preset, images
+    own: Callable[[str, Path], float | None]  # preset, images: seconds of a step of those left
+    run: Callable[[str, Path, float | None], Outcome]
 
 
 def contestants(peer: bool, machines: bool) -> list[Contestant]:
     local = [GEN_DIST, *([RAY_TRAIN] if peer else []), STOPPED]
-    found = [Contestant(name, lambda preset, images, name=name: run(name, preset, images)) for name in local]
+    found = [Contestant(name, partial(own_step, name), partial(run, name)) for name in local]
     for name in (KILLED_FAST, KILLED_SLOWLY, CUT) if machines else ():
 
-        def start(preset: str, images: Path, name: str = name) -> Outcome:
-            return run_on_machines(name, preset, settings_of(images))
+        def own(preset: str, images: Path, name: str = name) -> float:
+            return own_step_on_machines(name, preset, settings_of(images))
 
-        found.append(Contestant(name, start))
+        def start(preset: str, images: Path, own: float | None, name: str = name) -> Outcome:
+            return run_on_machines(name, preset, settings_of(images), own)
+
+        found.append(Contestant(name, own, start))
     return found
 
 
@@ -113,9 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         np.save(images, Sheet.read("emoji").tiles())
         for preset in given.preset or ["smoke", "dcgan-64"]:
             found: dict[str, list[Outcome]] = {one.name: [] for one in taking_part}
+            own = {one.name: one.own(preset, images) for one in taking_part}
             for _ in range(given.repeats):
                 for one in taking_part:
-                    found[one.name].append(one.run(preset, images))
+                    found[one.name].append(one.run(preset, images, own[one.name]))
                     print(f"{preset}, {one.name}: {found[one.name][-1]}", flush=True)
             print_table(preset, found)
 

@@ -5,7 +5,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.launch import tail
 
 WARM_STEPS, FOLLOWING_STEPS = 40, 12  # before something happens, and after it
+FIRST_STEPS = 5  # of a run that nothing happens to
 LONGEST_SECONDS = 300.0
 ALLOWED = re.compile(r"no answer for [\d.]+ s, ([\d.]+) s are allowed")
 
@@ -55,8 +56,11 @@ class Rows:
         return None
 
 
-def measure(rows: Rows, strike: Callable[[], None]) -> Outcome:
-    """Let the run warm up, strike, and see what it costs."""
+def measure(rows: Rows, strike: Callable[[], None], own: float | None) -> Outcome:
+    """Let the run warm up, strike, and see what it costs. `own`: seconds of a step of those left; None: as it goes on.
+
+    A spare worker may join them at once, so their own step is measured elsewhere.
+    """
     rows.until(lambda: len(rows.steps) >= WARM_STEPS)
     strike()
     struck = time.perf_counter()
@@ -65,5 +69,16 @@ def measure(rows: Rows, strike: Callable[[], None]) -> Outcome:
     later = list(zip(rows.steps, rows.times, strict=True))[seen:]
     new = [(step, at) for step, at in later if step > before]
     lost = sum(step <= before for step, _ in later)
-    own = statistics.median(after - at for (_, at), (_, after) in pairwise(new))
+    if own is None:
+        own = median_step([at for _, at in new])
     return Outcome(new[0][1] - struck - own, lost, own, rows.allowed_silence())
+
+
+def measure_undisturbed(rows: Rows) -> float:
+    """Seconds a step."""
+    rows.until(lambda: len(rows.steps) >= FIRST_STEPS + FOLLOWING_STEPS)
+    return median_step(rows.times[FIRST_STEPS:])
+
+
+def median_step(times: Sequence[float]) -> float:
+    return statistics.median(after - before for before, after in pairwise(times))
