@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Member:
 def hire(number: int, node: Node, cpus: int, gpus: int) -> Any:
     """Start a worker on `node`; it comes to life by itself."""
     return (
-        ray.remote(TrainWorker)
+        worker_class()
         .options(
             num_cpus=cpus,
             num_gpus=gpus,
@@ -91,7 +92,13 @@ def hire(number: int, node: Node, cpus: int, gpus: int) -> Any:
     )
 
 
-def answered(members: Sequence[Member], seconds: float) -> list[tuple[Member, str]]:
+@cache
+def worker_class() -> Any:
+    """Made once: each one is kept, here and by Ray's control store."""
+    return ray.remote(TrainWorker)
+
+
+def answered(members: Sequence[Member], seconds: float) -> list[tuple[Member, str, ray.ObjectRef]]:
     """Who has answered what; waits up to `seconds` for the first answer. All of them, so that none is kept waiting."""
     asked = {reference: (member, about) for member in members for about, reference in member.asked.items()}
     if not asked:
@@ -99,4 +106,4 @@ def answered(members: Sequence[Member], seconds: float) -> list[tuple[Member, st
         return []
     ray.wait(list(asked), num_returns=1, timeout=seconds)
     ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-    return [asked[reference] for reference in ready]
+    return [(*asked[reference], reference) for reference in ready]

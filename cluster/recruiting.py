@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from gen_dist.cluster.failures import explain
 from gen_dist.cluster.job import Job
-from gen_dist.cluster.member import Member
+from gen_dist.cluster.member import Member, answered
 from gen_dist.cluster.membership import Halted, Identity, Said
 from gen_dist.cluster.placement import Node, Plan
 from gen_dist.cluster.providing import provide_data
@@ -23,6 +23,7 @@ from gen_dist.errors import UserError
 
 MOST_FAILURES = 3  # of recruits on one node in a row, then it is left alone
 ALONE_SECONDS = 60.0  # for so long
+SILENCE_SECONDS = 15.0  # of one that is ready, at least
 NEAR_ROUNDS = 2  # of following: the first takes in what was committed while the state was on its way
 
 
@@ -56,6 +57,7 @@ class Recruits:
     def join(self, member: Member) -> None:
         """It is a recruit no longer."""
         self.members.remove(member)
+        self.provided.pop(member, None)
         self.failures.pop(member.node.node_id, None)
         member.donor = None
 
@@ -69,10 +71,15 @@ class Recruits:
                 found.append(member)
         return found
 
-    def hear(self, member: Member, reference: ray.ObjectRef, config: RunConfig) -> None:
+    def hear(self, member: Member, about: str, reference: ray.ObjectRef, config: RunConfig) -> None:
         """Take in an answer, and ask the next question."""
         try:
             self.follow(member, ray.get(reference), config)
+        except RayTaskError as error:
+            if about in ("adopt", "follow") and isinstance(error.cause, RayError):  # its donor's end, not its own
+                member.donor, member.rounds = None, 0
+            else:
+                self.lose(member, error)
         except (RayError, UserError) as error:
             self.lose(member, error)
 
@@ -98,14 +105,14 @@ class Recruits:
             case Halted():
                 member.halted = answer
                 member.rounds += 1
-            case None if member.donor is not None:  # it was too slow, or the donor has begun another journal
-                member.donor = None
+            case None if member.donor is not None:  # it is too slow: it gets the state while all wait
+                member.donor, member.rounds = None, NEAR_ROUNDS
             case Said():
                 member.poll()
 
     def keep_up(self, member: Member, donors: Sequence[Member]) -> None:
         """Let one that has built what it trains have a state, then what was committed since, while the others train."""
-        if {"adopt", "follow"} & member.asked.keys():
+        if {"adopt", "follow"} & member.asked.keys() or member.rounds >= NEAR_ROUNDS:
             return
         if member.donor is None or member.donor not in donors:
             member.donor, member.rounds = donors[-1], -1  # to have the state is no round yet
@@ -135,8 +142,9 @@ class Recruits:
         for member, (shipment, lines) in list(self.provided.items()):
             while not lines.empty():
                 self.tell(lines.get())
-            member.heard = time.monotonic()
-            if shipment.done() and "identify" not in member.asked and member in self.members:
+            if not shipment.done():
+                member.heard = time.monotonic()
+            elif "identify" not in member.asked and member in self.members:
                 if error := shipment.exception():
                     self.lose(member, error if isinstance(error, UserError) else UserError(str(error)))
                 elif member.identity and member.identity.data_hash is None:
@@ -145,16 +153,21 @@ class Recruits:
     def close(self) -> None:
         self.beside.shutdown(wait=False, cancel_futures=True)
 
-    def look_for_silence(self) -> None:
+    def look_for_silence(self, silence: float) -> None:
+        """`silence`: seconds without an answer that a worker is allowed."""
         self.look_at_shipments()
-        for member in self.members:
-            if member.halted is None and time.monotonic() - member.heard > START_SECONDS:
-                self.lose(member, UserError(f"it did not get ready in {START_SECONDS:.0f} s"))
-                return
+        for member in list(self.members):
+            allowed = START_SECONDS if member.halted is None else max(silence, SILENCE_SECONDS)
+            if time.monotonic() - member.heard > allowed and not answered([member], 0.0):
+                what = "did not get ready" if member.halted is None else "did not answer"
+                self.lose(member, UserError(f"it {what} in {allowed:.0f} s"))
 
     def lose(self, member: Member, error: RayError | UserError) -> None:
         self.members.remove(member)
         member.asked.clear()
+        self.provided.pop(member, None)
+        if member.donor is not None:
+            member.donor.actor.end_journal.remote()
         self.dismiss(member)
         self.failures.setdefault(member.node.node_id, []).append(time.monotonic())
         cause = str(error)

@@ -19,7 +19,7 @@ from gen_dist.errors import RunError, UserError
 from gen_dist.source_hash import source_hash
 
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
-MOST_DEATHS = 3
+MOST_DEATHS = 3  # of each worker, on average
 
 
 class Start:
@@ -109,7 +109,7 @@ class Start:
         except RayError as error:
             failure = explain(error, self.members.index(member), member.host, member.where)
             self.deaths += 1
-            if failure.kind is not Kind.DEATH or self.deaths > MOST_DEATHS:
+            if failure.kind is not Kind.DEATH or self.deaths > MOST_DEATHS * len(self.members):
                 raise WorkerFailed(failure) from None
             ray.kill(member.actor)
             self.members[self.members.index(member)] = self.replace(member)

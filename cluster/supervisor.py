@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from gen_dist.assignment import Files
-from gen_dist.cluster.failures import WorkerFailed, explain
+from gen_dist.cluster.failures import explain
 from gen_dist.cluster.group import FOREVER, Group
 from gen_dist.cluster.heart import Heart
 from gen_dist.cluster.job import Job
@@ -19,20 +19,20 @@ from gen_dist.cluster.losses import Losses
 from gen_dist.cluster.member import Member, answered, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
+from gen_dist.cluster.node_watch import NodeWatch
 from gen_dist.cluster.placement import Node, Plan, place_another
 from gen_dist.cluster.policy import Failure, Patience, is_futile
 from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
-from gen_dist.cluster.session import head_address, list_nodes
+from gen_dist.cluster.session import head_address
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
 from gen_dist.errors import RunError
-from gen_dist.events import Event, Message, StepDone
+from gen_dist.events import CheckpointReady, Event, Message, StepDone
 from gen_dist.standing import Standing
 
 WAIT_SECONDS = 0.1
-LOOK_SECONDS = 2.0  # between looks at which machines are there
 SILENT = "stuck, stopped or cut off"
-SPARE_SECONDS = 15.0  # of training, before a spare worker takes CPU time to get ready
+SPARE_SECONDS = 15.0  # of a generation, before a spare worker takes CPU time to get ready
 
 
 class Supervisor:
@@ -47,10 +47,12 @@ class Supervisor:
         self.begun_at: list[Standing] = []  # generation by generation
         self.recorded = job.first_step
         self.patience = Patience(job.config.cluster.timeout_seconds)
-        self.looked, self.begun = 0.0, FOREVER
+        self.saved = job.first_step  # the last step whose state is kept
+        self.looked, self.begun, self.waits = 0, FOREVER, False
         self.rendezvous: Rendezvous
         self.store: object = None  # lives as long as its workers
         self.heart = Heart(lambda: [member.actor for member in self.everyone], head_address())
+        self.machines = NodeWatch()
 
     def run(self, asked_to_stop: Callable[[], bool], prepare: Callable[[RunConfig, Sequence[str]], None]) -> int:
         """Train; returns the number of finished steps. `prepare` gets the resolved configuration, and
@@ -60,7 +62,7 @@ class Supervisor:
             UserError: a node has other source, other data, or lacks what was asked for.
             RunError: the run cannot go on.
         """
-        with self.heart:
+        with self.heart, self.machines:
             try:
                 timeout = self.config.cluster.timeout_seconds
                 self.group.members = [self.new_member(node) for node in self.plan.nodes]
@@ -119,22 +121,21 @@ class Supervisor:
                 raise RunError("the Ray head has died or is cut off, and all workers have left; start the head again")
             if asked_to_stop() and not self.group.stops:
                 self.group.stop()
-            for member, about in answered(self.everyone, WAIT_SECONDS):
-                self.hear(member, about)
+            for member, about, reference in answered(self.everyone, WAIT_SECONDS):
+                if member.asked.get(about) is reference:  # else it was lost, or asked anew, a moment ago
+                    self.hear(member, about)
             self.look_for_silence()
             self.look_for_room()
             if self.group.has_halted:
-                if self.group.has_ended:
-                    return self.finish()
+                if self.group.has_ended and self.has_the_end():
+                    return max(self.group.standings).step
                 self.go_on()
 
     def hear(self, member: Member, about: str) -> None:
         """Take in a worker's answer."""
-        if about not in member.asked:
-            return  # lost a moment ago
         reference = member.asked.pop(about)
         if member in self.recruits.members:
-            self.recruits.hear(member, reference, self.config)
+            self.recruits.hear(member, about, reference, self.config)
             return
         try:
             answer = ray.get(reference)
@@ -159,8 +160,11 @@ class Supervisor:
     def take(self, member: Member, said: Said) -> None:
         for event in said.events[max(0, member.taken - said.first) :]:
             self.handle(event)
-            if isinstance(event, StepDone):
-                self.recorded = max(self.recorded, event.step)
+            match event:
+                case StepDone():
+                    self.recorded = max(self.recorded, event.step)
+                case CheckpointReady():
+                    self.saved = max(self.saved, event.step)
         member.taken = max(member.taken, said.first + len(said.events))
 
     def lose(self, member: Member, failure: Failure) -> None:
@@ -195,24 +199,27 @@ class Supervisor:
 
     def look_for_room(self) -> None:
         """Start workers where there is room for more; let those that are ready join at the end of the step."""
-        self.recruits.look_for_silence()
+        self.recruits.look_for_silence(self.patience.silence)
         members = self.group.members
         if self.group.change is None and members:
             for recruit in self.joiners()[:1]:  # one after the other: a worker keeps one journal
                 self.recruits.keep_up(recruit, members)
-        if members and (any(one.rounds >= NEAR_ROUNDS for one in self.joiners()) or len(members) < self.plan.least):
+        if members and (self.next_to_join() or len(members) < self.plan.least):
             self.group.halt(self.patience.stall, gently=True)
-        now = time.monotonic()
-        if not members or now - self.looked < LOOK_SECONDS or self.group.stops:
+        if not members or self.machines.looks == self.looked or self.group.stops:
             return
-        self.looked = now
+        self.looked = self.machines.looks
+        nodes = self.recruits.usable(self.machines.nodes)
         if len(members) + len(self.recruits.with_room(self.plan, members)) < self.plan.most:
-            nodes = self.recruits.usable(list_nodes())
             if (node := place_another(nodes, [member.node for member in self.everyone], self.plan)) is not None:
                 self.say(f"starting another worker on {node.host}")
                 self.recruits.add(self.new_member(node, cpus=0))  # a lost one's may not be free yet
-        elif len(self.everyone) < self.plan.most + self.plan.spares and now - self.begun > SPARE_SECONDS:
+        elif self.wants_spare() and self.plan.nodes[0] in nodes:
             self.recruits.add(self.new_member(self.plan.nodes[0], cpus=0))
+
+    def wants_spare(self) -> bool:
+        fewer = len(self.everyone) < self.plan.most + self.plan.spares
+        return fewer and time.monotonic() - self.begun > SPARE_SECONDS
 
     def joiners(self) -> list[Member]:
         """Recruits that are ready, as many as the run has use for; the others are spares."""
@@ -220,30 +227,43 @@ class Supervisor:
         fit = [recruit for recruit in self.recruits.with_room(self.plan, members) if recruit.halted]
         return fit[: max(0, self.plan.most - len(members))]
 
+    def next_to_join(self) -> Member | None:
+        """Who is so near to the others that they wait for it, or anyone where there are too few."""
+        too_few = len(self.group.members) < self.plan.least
+        return next((one for one in self.joiners() if too_few or one.rounds >= NEAR_ROUNDS), None)
+
     def go_on(self) -> None:
         """All have halted: the next generation, with who has become ready meanwhile.
 
         Raises:
-            WorkerFailed: several generations began at the same place, and none got any further.
+            RunError: several generations began at the same place, and none got any further.
         """
         group = self.group
         self.drop_faulty()
+        ends = group.stops or group.has_ended
         if not group.members:
             self.start_again()
-        elif group.is_between_steps and self.joiners():
-            self.admit(self.joiners()[0])
-        elif group.is_between_steps and len(group.members) < self.plan.least and not group.stops:
+        elif group.is_between_steps and not ends and (recruit := self.next_to_join()):
+            self.admit(recruit)
+        elif group.is_between_steps and len(group.members) < self.plan.least and not ends:
             self.wait_for_machines()
         else:
             self.begun_at.append(max(group.standings))
-            if is_futile(self.begun_at) and self.losses.all:
-                raise WorkerFailed(self.losses.all[-1])
+            if is_futile(self.begun_at):
+                self.give_up()
             self.losses.tell(max(group.standings))
             standing = group.begin(self.config, self.rendezvous, self.recorded)
+            self.begun = time.monotonic()
             if group.generation:
                 count = len(group.members)
                 who = "1 worker goes" if count == 1 else f"{count} workers go"
                 self.say(f"generation {group.generation}: {who} on at {standing}")
+
+    def give_up(self) -> None:
+        """Raises RunError: nothing got any further, time after time."""
+        broke = next((one.halted.broke for one in self.group.members if one.halted and one.halted.broke), "")
+        cause = broke or next(map(str, reversed(self.losses.all)), "nothing says why")
+        raise RunError(f"every try to go on at {max(self.group.standings)} failed: {cause}")
 
     def drop_faulty(self) -> None:
         """Whom all ranks found to compute what no other does.
@@ -259,6 +279,8 @@ class Supervisor:
 
     def admit(self, recruit: Member) -> None:
         """Let it have a member's state, then let it join."""
+        if {"adopt", "follow"} & recruit.asked.keys():
+            return
         furthest = max(self.group.standings)
         if recruit.halted is not None and recruit.halted.standing == furthest:
             self.recruits.join(recruit)
@@ -279,11 +301,20 @@ class Supervisor:
             change.deadline = FOREVER
 
     def start_again(self) -> None:
-        """Every worker is lost: new ones go on from the last checkpoint."""
-        alive = {node.node_id for node in list_nodes()}
+        """Every worker is lost: new ones go on from the last checkpoint, where the former ones were, or anywhere."""
+        alive = {node.node_id for node in self.machines.nodes}
         nodes = [node for node in self.plan.nodes if node.node_id in alive]
+        if not nodes and (node := place_another(self.recruits.usable(self.machines.nodes), [], self.plan)):
+            nodes = [node]
+        if not nodes and self.group.stops:
+            raise RunError("stopped when every worker was lost; the last checkpoint stands")
         if not nodes:
+            if not self.waits:
+                self.say("waiting for machines: none is left that has room for a worker")
+            self.waits = True
+            time.sleep(WAIT_SECONDS)
             return
+        self.waits = False
         self.losses.tell(None)
         self.say("every worker is lost: starting again from the last checkpoint")
         self.group.replace_all([self.new_member(node, cpus=0) for node in nodes])
@@ -291,11 +322,13 @@ class Supervisor:
         files = self.job.last() or self.job.resume
         self.send_out(files, None if files else self.job.init)
 
-    def finish(self) -> int:
-        """All have ended in order: hear the last they have to say."""
-        steps = max(self.group.standings).step
+    def has_the_end(self) -> bool:
+        """All have ended in order: hear the last they have to say. False if its teller was lost before it could."""
         for member in self.group.members:
-            with suppress(RayError):  # it may die now
-                self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0)))
-                member.actor.proceed.remote(None)
-        return steps
+            with suppress(RayError):  # it may die now, or hang
+                self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0), timeout=self.patience.silence))
+        if self.saved < max(self.group.standings).step:
+            return False
+        for member in self.group.members:
+            member.actor.proceed.remote(None)
+        return True

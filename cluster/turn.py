@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gen_dist.cluster.membership import Halted, Membership
+from gen_dist.cluster.membership import NEW, Halted, Membership
 from gen_dist.standing import Standing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Turn:
     """A worker's generation. One that was left is never gone back to."""
 
     def __init__(self) -> None:
-        self.generation = -1
+        self.generation = NEW
         self.halted: Halted | None = None
         self.stop = self.pause = False
         self.connections: Connections
@@ -51,10 +51,18 @@ class Turn:
     # The threads that answer.
 
     def moved(self, standing: Standing) -> Halted:
-        """The worker that has halted is elsewhere now."""
+        """A worker that has not been in any generation is elsewhere now."""
         with self._changed:
-            self.halted = Halted(standing)
-            return self.halted
+            halted = Halted(standing)
+            if self.generation == NEW:
+                self.halted = halted
+            return halted
+
+    def between_steps(self, do: Callable[[], None]) -> None:
+        """Do it if the worker has halted between two steps; no generation begins meanwhile."""
+        with self._changed:
+            if self.halted is not None and self.halted.standing.settled and not self.halted.standing.committed:
+                do()
 
     def leave(self, generation: int, gently: bool) -> None:
         with self._changed:

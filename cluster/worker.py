@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,12 +176,7 @@ class TrainWorker:
 
     def lend(self) -> Files:
         """The state at the end of a step, for a newcomer who will follow the journal that is begun with it."""
-
-        def is_idle() -> bool:
-            halted = self.turn.halted
-            return halted is not None and halted.standing.settled and not halted.standing.committed
-
-        return self.loan.ask(self.trainer, is_idle)
+        return self.loan.ask(lambda: self.turn.between_steps(partial(self.loan.between_steps, self.trainer)))
 
     def take_journal(self) -> list[Entry] | None:
         """What was committed since the state was lent, or since the last call; None: too much to be kept."""

@@ -4,6 +4,7 @@ config -> pack -> loader -> engine -> events. Every worker runs this; only the o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 import torch
@@ -103,6 +104,8 @@ class Trainer:
     def join(self, place: Place, group: dist.ProcessGroup | None) -> None:
         """Go on in `group`, after catching up with those who are further. Collective in `rounding` mode."""
         self.catch_up(place.standing)
+        if self.unsettled is not None:
+            self.unsettled = replace(self.unsettled, pace=(0.0,))  # of the ranks of another group
         self.engine.join(build_reducer(self.config, group), place.ownership, place.rank)
         self.group = group
         follows = self.config.cluster.follows_speed and place.ownership.workers > 1

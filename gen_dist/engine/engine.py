@@ -163,7 +163,7 @@ class Engine:
         reduced, state = self.reduced, self.state
         program, phase = reduced.program, reduced.program.phase
         self.report(phase, "optimise")
-        if self.journal is not None:
+        if self.journal is not None and self.journal.is_whole:
             self.journal.write(self.entry(reduced))
         rates = {}
         for name in phase.trains:
