@@ -23,7 +23,7 @@ class Losses:
         """
         if ends_run(failure, self.all, left):
             raise WorkerFailed(failure)
-        self.all.append(failure)
+        self.all.append(replace(failure, detail=""))
         self.untold.append(failure)
 
     def tell(self, standing: Standing | None) -> None:

@@ -79,6 +79,7 @@ def process_group(meeting: Meeting | None, connections: Connections, device: str
     before = listening_ports()
     client = dist.TCPStore(meeting.address, meeting.port, is_master=False, timeout=timedelta(seconds=MEET_SECONDS))
     store = dist.PrefixStore(meeting.name, client)
+    await_all(store, meeting)
     connections.check()
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", store=store, rank=meeting.rank,
@@ -97,6 +98,12 @@ def process_group(meeting: Meeting | None, connections: Connections, device: str
     finally:
         with suppress(RuntimeError):
             dist.destroy_process_group()
+
+
+def await_all(store: dist.Store, meeting: Meeting) -> None:
+    """Until all ranks are there: gloo waits long, and cannot be broken off, for one that was there and is gone."""
+    store.set(f"here-{meeting.rank}", "")
+    store.wait([f"here-{rank}" for rank in range(meeting.world_size)])
 
 
 def exchange_ports(store: dist.Store, meeting: Meeting, own: set[int]) -> set[Address]:

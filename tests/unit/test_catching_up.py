@@ -187,3 +187,15 @@ def test_engines_between_groups_keep_no_program_of_the_former(packs):
     assert not engine.programs
     assert engine.pace.seconds == 0.0
     trainer.close()
+
+
+def test_what_ranks_of_a_former_group_took_says_nothing_of_those_of_the_next(packs):
+    """One that is lost while states are compared leaves a report of more ranks than are left."""
+    trainer = trainer_of("sngan", packs, lambda event: None)
+    trainer.join(places(trainer), None)
+    trainer.unsettled = replace(trainer.engine.step(Asked()), pace=(1.0, 1.0, 1.0))
+    two = Ownership.equal(trainer.config.train.microbatches, 2)
+    trainer.join(Place(0, two, trainer.standing, True, 0), None)
+    assert trainer.balancer is not None
+    trainer.settle(None)
+    trainer.close()
