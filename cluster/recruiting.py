@@ -30,7 +30,8 @@ NEAR_ROUNDS = 2  # of following: the first takes in what was committed while the
 class Recruits:
     """One that has halted has built what it trains, and waits for a state. `tell` gets lines for the user."""
 
-    def __init__(self, job: Job, tell: Callable[[str], None], dismiss: Callable[[Member], None]) -> None:
+    def __init__(self, job: Job, plan: Plan, tell: Callable[[str], None], dismiss: Callable[[Member], None]) -> None:
+        self.plan = plan
         self.job, self.tell, self.dismiss = job, tell, dismiss
         self.members: list[Member] = []
         self.failures: dict[str, list[float]] = {}  # when, by node, since one joined
@@ -61,15 +62,25 @@ class Recruits:
         self.failures.pop(member.node.node_id, None)
         member.donor = None
 
-    def with_room(self, plan: Plan, taken: Sequence[Member]) -> list[Member]:
+    def with_room(self, taken: Sequence[Member]) -> list[Member]:
         """Those that may join beside the workers `taken`, as their machine has room; the others are spares."""
         used = Counter(member.node.node_id for member in taken)
         found = []
         for member in self.members:
             used[member.node.node_id] += 1
-            if used[member.node.node_id] <= plan.room(member.node):
+            if used[member.node.node_id] <= self.plan.room(member.node):
                 found.append(member)
         return found
+
+    def joiners(self, members: Sequence[Member]) -> list[Member]:
+        """Those that are ready, as many as the run has use for beside its `members`; the others are spares."""
+        fit = [recruit for recruit in self.with_room(members) if recruit.halted]
+        return fit[: max(0, self.plan.most - len(members))]
+
+    def next_to_join(self, members: Sequence[Member]) -> Member | None:
+        """Who is so near to the others that they wait for it, or anyone where there are too few."""
+        too_few = len(members) < self.plan.least
+        return next((one for one in self.joiners(members) if too_few or one.rounds >= NEAR_ROUNDS), None)
 
     def hear(self, member: Member, about: str, reference: ray.ObjectRef, config: RunConfig) -> None:
         """Take in an answer, and ask the next question."""

@@ -14,6 +14,7 @@ from gen_dist.assignment import Files
 from gen_dist.cluster.failures import explain
 from gen_dist.cluster.group import FOREVER, Group
 from gen_dist.cluster.heart import Heart
+from gen_dist.cluster.inbox import Inbox
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.losses import Losses
 from gen_dist.cluster.member import Member, answered, hire
@@ -22,12 +23,12 @@ from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.node_watch import NodeWatch
 from gen_dist.cluster.placement import Node, Plan, place_another
 from gen_dist.cluster.policy import Failure, Patience, is_futile
-from gen_dist.cluster.recruiting import NEAR_ROUNDS, Recruits
+from gen_dist.cluster.recruiting import Recruits
 from gen_dist.cluster.session import head_address
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
 from gen_dist.errors import RunError
-from gen_dist.events import CheckpointReady, Event, Message, StepDone
+from gen_dist.events import Event, Message
 from gen_dist.standing import Standing
 
 WAIT_SECONDS = 0.1
@@ -41,13 +42,12 @@ class Supervisor:
         self.job, self.plan, self.address, self.handle = job, plan, address, handle
         self.config = job.config
         self.group = Group()
-        self.recruits = Recruits(job, self.say, self.dismiss)
+        self.recruits = Recruits(job, plan, self.say, self.dismiss)
         self.hired = 0
         self.losses = Losses(handle)
         self.begun_at: list[Standing] = []  # generation by generation
-        self.recorded = job.first_step
         self.patience = Patience(job.config.cluster.timeout_seconds)
-        self.saved = job.first_step  # the last step whose state is kept
+        self.inbox = Inbox(handle, job.first_step)
         self.looked, self.begun, self.waits = 0, FOREVER, False
         self.rendezvous: Rendezvous
         self.store: object = None  # lives as long as its workers
@@ -152,20 +152,10 @@ class Supervisor:
         if said.where != member.where and member.where.startswith("step "):
             self.patience.note(min(time.monotonic() - member.since, self.patience.most / 4))
         member.is_at(said.where)
-        self.take(member, said)
+        self.inbox.take(member, said)
         member.poll()
         if said.halted and said.generation == self.group.generation:
             self.group.halt(self.patience.stall, gently=True)  # it has ended, or its group broke
-
-    def take(self, member: Member, said: Said) -> None:
-        for event in said.events[max(0, member.taken - said.first) :]:
-            self.handle(event)
-            match event:
-                case StepDone():
-                    self.recorded = max(self.recorded, event.step)
-                case CheckpointReady():
-                    self.saved = max(self.saved, event.step)
-        member.taken = max(member.taken, said.first + len(said.events))
 
     def lose(self, member: Member, failure: Failure) -> None:
         """A worker is dead, or as good as dead.
@@ -202,15 +192,15 @@ class Supervisor:
         self.recruits.look_for_silence(self.patience.silence)
         members = self.group.members
         if self.group.change is None and members:
-            for recruit in self.joiners()[:1]:  # one after the other: a worker keeps one journal
+            for recruit in self.recruits.joiners(members)[:1]:  # one after the other: a worker keeps one journal
                 self.recruits.keep_up(recruit, members)
-        if members and (self.next_to_join() or len(members) < self.plan.least):
+        if members and (self.recruits.next_to_join(members) or len(members) < self.plan.least):
             self.group.halt(self.patience.stall, gently=True)
         if not members or self.machines.looks == self.looked or self.group.stops:
             return
         self.looked = self.machines.looks
         nodes = self.recruits.usable(self.machines.nodes)
-        if len(members) + len(self.recruits.with_room(self.plan, members)) < self.plan.most:
+        if len(members) + len(self.recruits.with_room(members)) < self.plan.most:
             if (node := place_another(nodes, [member.node for member in self.everyone], self.plan)) is not None:
                 self.say(f"starting another worker on {node.host}")
                 self.recruits.add(self.new_member(node, cpus=0))  # a lost one's may not be free yet
@@ -220,17 +210,6 @@ class Supervisor:
     def wants_spare(self) -> bool:
         fewer = len(self.everyone) < self.plan.most + self.plan.spares
         return fewer and time.monotonic() - self.begun > SPARE_SECONDS
-
-    def joiners(self) -> list[Member]:
-        """Recruits that are ready, as many as the run has use for; the others are spares."""
-        members = self.group.members
-        fit = [recruit for recruit in self.recruits.with_room(self.plan, members) if recruit.halted]
-        return fit[: max(0, self.plan.most - len(members))]
-
-    def next_to_join(self) -> Member | None:
-        """Who is so near to the others that they wait for it, or anyone where there are too few."""
-        too_few = len(self.group.members) < self.plan.least
-        return next((one for one in self.joiners() if too_few or one.rounds >= NEAR_ROUNDS), None)
 
     def go_on(self) -> None:
         """All have halted: the next generation, with who has become ready meanwhile.
@@ -243,7 +222,7 @@ class Supervisor:
         ends = group.stops or group.has_ended
         if not group.members:
             self.start_again()
-        elif group.is_between_steps and not ends and (recruit := self.next_to_join()):
+        elif group.is_between_steps and not ends and (recruit := self.recruits.next_to_join(group.members)):
             self.admit(recruit)
         elif group.is_between_steps and len(group.members) < self.plan.least and not ends:
             self.wait_for_machines()
@@ -252,7 +231,7 @@ class Supervisor:
             if is_futile(self.begun_at):
                 self.give_up()
             self.losses.tell(max(group.standings))
-            standing = group.begin(self.config, self.rendezvous, self.recorded)
+            standing = group.begin(self.config, self.rendezvous, self.inbox.recorded)
             self.begun = time.monotonic()
             if group.generation:
                 count = len(group.members)
@@ -326,8 +305,10 @@ class Supervisor:
         """All have ended in order: hear the last they have to say. False if its teller was lost before it could."""
         for member in self.group.members:
             with suppress(RayError):  # it may die now, or hang
-                self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0), timeout=self.patience.silence))
-        if self.saved < max(self.group.standings).step:
+                self.inbox.take(
+                    member, ray.get(member.actor.poll.remote(member.taken, 0.0), timeout=self.patience.silence)
+                )
+        if self.inbox.saved < max(self.group.standings).step:
             return False
         for member in self.group.members:
             member.actor.proceed.remote(None)
