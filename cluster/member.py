@@ -61,6 +61,7 @@ class Member:
         assignment = Assignment(config, pack, 0, Ownership.equal(config.train.microbatches, 1))
         self.asked["run"] = self.actor.run.remote(assignment, resume, init)
         self.asked["halt"] = self.actor.halt.remote(NEW, True)
+        self.heard = time.monotonic()  # what it answered before was waited for elsewhere
         self.poll()
 
     def failure(self, cause: str, agreed: bool = False) -> Failure:

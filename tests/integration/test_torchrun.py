@@ -127,7 +127,7 @@ def test_the_data_may_take_longer_to_prepare_than_a_collective(tmp_path):
     for number in range(8):
         picture = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
-    data = ("data.path=images", "data.size=16", "train.steps=2", "cluster.timeout_seconds=5")
+    data = ("data.path=images", "data.size=16", "train.steps=2", "cluster.timeout_seconds=12")
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     train(tmp_path, "plain", "smoke", "--no-ray", *data, **cache)
     [path] = (tmp_path / "cache" / "gen-dist" / "packs").glob("*.lock")
@@ -135,7 +135,7 @@ def test_the_data_may_take_longer_to_prepare_than_a_collective(tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         ranks = torchrun(tmp_path, *SMOKE, *data, **cache)
         wait_for(ranks.at_the_store)
-        time.sleep(6)
+        time.sleep(14)
         assert not (tmp_path / "run").exists()
     assert ranks.finish() == {}
     assert last_state(tmp_path / "run")["step"] == 2
