@@ -1,6 +1,7 @@
 """Which machines are there, looked at now and then in a thread: without its control store Ray's answer never comes."""
 
 import threading
+from contextlib import suppress
 from typing import Self
 
 from gen_dist.cluster.placement import Node
@@ -27,9 +28,6 @@ class NodeWatch:
 
     def _look(self) -> None:
         while not self._ended.is_set():
-            try:
+            with suppress(Exception):  # Ray is ending, or its control store is gone, which the heart notices
                 self.nodes, self.looks = list_nodes(), self.looks + 1
-            except Exception:
-                if self._ended.is_set():
-                    return
             self._ended.wait(LOOK_SECONDS)
