@@ -1,6 +1,10 @@
 """What workers tell of a run: each event goes to the record once, whoever tells it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import ray
+from ray.exceptions import RayError
 
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Said
@@ -23,3 +27,9 @@ class Inbox:
                 case CheckpointReady():
                     self.saved = max(self.saved, event.step)
         member.taken = max(member.taken, said.first + len(said.events))
+
+    def take_last(self, members: Sequence[Member], seconds: float) -> None:
+        """What those that have ended still have to say; each has so many seconds."""
+        for member in members:
+            with suppress(RayError):  # it may die now, or hang
+                self.take(member, ray.get(member.actor.poll.remote(member.taken, 0.0), timeout=seconds))

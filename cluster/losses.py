@@ -1,10 +1,12 @@
-"""The workers that a run has lost, and what it says of them."""
+"""The workers that a run has lost, what it says of them, and when it makes no sense to go on without them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gen_dist.cluster.failures import WorkerFailed
-from gen_dist.cluster.policy import Failure, Kind, ends_run
+from gen_dist.cluster.member import Member
+from gen_dist.cluster.policy import Failure, Kind, ends_run, is_futile
+from gen_dist.errors import RunError
 from gen_dist.events import Event, Message
 from gen_dist.standing import Standing
 
@@ -13,6 +15,7 @@ class Losses:
     def __init__(self, handle: Callable[[Event], None]) -> None:
         self.handle = handle
         self.all: list[Failure] = []
+        self.begun_at: list[Standing] = []  # generation by generation
         self.untold: list[Failure] = []  # of them, until the others can say where they waited for the lost
 
     def add(self, failure: Failure, left: int) -> None:
@@ -34,3 +37,16 @@ class Losses:
             if failure.detail:
                 self.handle(Message(failure.detail, detail=True))
         self.untold.clear()
+
+    def begin(self, standing: Standing, members: Sequence[Member]) -> None:
+        """A generation of these members, who have halted, is to begin there.
+
+        Raises:
+            RunError: several began there, one after the other, and none got any further.
+        """
+        self.begun_at.append(standing)
+        if is_futile(self.begun_at):
+            broke = next((member.halted.broke for member in members if member.halted and member.halted.broke), "")
+            cause = broke or next(map(str, reversed(self.all)), "nothing says why")
+            raise RunError(f"every try to go on at {standing} failed: {cause}")
+        self.tell(standing)

@@ -78,6 +78,11 @@ class Member:
         self.heard = now
 
 
+def fell_silent(member: Member, allowed: float) -> bool:
+    """Whether it has not answered for so many seconds. Whoever writes the record long listens to nobody meanwhile."""
+    return time.monotonic() - member.heard > allowed and not answered([member], 0.0)
+
+
 def hire(number: int, node: Node, cpus: int, gpus: int) -> Any:
     """Start a worker on `node`; it comes to life by itself."""
     return (

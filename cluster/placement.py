@@ -84,6 +84,14 @@ def place_another(nodes: Sequence[Node], taken: Sequence[Node], plan: Plan) -> N
     return best if best is not None and left(best) > 0 else None
 
 
+def place_again(there: Sequence[Node], usable: Sequence[Node], plan: Plan) -> list[Node]:
+    """For a run that has lost every worker: their machines that are still `there`, else one that is `usable`."""
+    alive = {node.node_id for node in there}
+    former = [node for node in plan.nodes if node.node_id in alive]
+    another = None if former else place_another(usable, [], plan)
+    return former if another is None else [another]
+
+
 CPU_HINT = "; or train on CPUs with train.device=cpu"
 
 

@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from gen_dist.cluster.failures import explain
 from gen_dist.cluster.job import Job
-from gen_dist.cluster.member import Member, answered
+from gen_dist.cluster.member import Member, fell_silent
 from gen_dist.cluster.membership import Halted, Identity, Said
 from gen_dist.cluster.placement import Node, Plan
 from gen_dist.cluster.providing import provide_data
@@ -169,7 +169,7 @@ class Recruits:
         self.look_at_shipments()
         for member in list(self.members):
             allowed = START_SECONDS if member.halted is None else max(silence, SILENCE_SECONDS)
-            if time.monotonic() - member.heard > allowed and not answered([member], 0.0):
+            if fell_silent(member, allowed):
                 what = "did not get ready" if member.halted is None else "did not answer"
                 self.lose(member, UserError(f"it {what} in {allowed:.0f} s"))
 

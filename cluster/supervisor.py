@@ -5,7 +5,6 @@ The only writer of a run's record is the process that runs this. Decisions are i
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import ray
 from ray.exceptions import RayError
@@ -17,19 +16,18 @@ from gen_dist.cluster.heart import Heart
 from gen_dist.cluster.inbox import Inbox
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.losses import Losses
-from gen_dist.cluster.member import Member, answered, hire
+from gen_dist.cluster.member import Member, answered, fell_silent, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.node_watch import NodeWatch
-from gen_dist.cluster.placement import Node, Plan, place_another
-from gen_dist.cluster.policy import Failure, Patience, is_futile
+from gen_dist.cluster.placement import Node, Plan, place_again, place_another
+from gen_dist.cluster.policy import Failure, Patience
 from gen_dist.cluster.recruiting import Recruits
 from gen_dist.cluster.session import head_address
 from gen_dist.cluster.starting import Start
 from gen_dist.config import RunConfig
 from gen_dist.errors import RunError
 from gen_dist.events import Event, Message
-from gen_dist.standing import Standing
 
 WAIT_SECONDS = 0.1
 SILENT = "stuck, stopped or cut off"
@@ -45,7 +43,6 @@ class Supervisor:
         self.recruits = Recruits(job, plan, self.say, self.dismiss)
         self.hired = 0
         self.losses = Losses(handle)
-        self.begun_at: list[Standing] = []  # generation by generation
         self.patience = Patience(job.config.cluster.timeout_seconds)
         self.inbox = Inbox(handle, job.first_step)
         self.looked, self.begun, self.waits = 0, FOREVER, False
@@ -90,6 +87,14 @@ class Supervisor:
         self.hired += 1
         return Member(self.hired - 1, node, hire(self.hired - 1, node, reserved, self.plan.gpus_per_worker))
 
+    def replace(self, member: Member) -> Member:
+        """Another, on the same machine if that is still there."""
+        node, there = member.node, self.machines.nodes
+        if there and node.node_id not in {other.node_id for other in there}:
+            taken = [other.node for other in self.everyone if other is not member]
+            node = place_another(self.recruits.usable(there), taken, self.plan) or node
+        return self.new_member(node)
+
     def dismiss(self, member: Member) -> None:
         if not self.heart.head_is_lost:  # else it has been told to leave
             ray.kill(member.actor)
@@ -98,7 +103,7 @@ class Supervisor:
         """Let the members find out what they can do together; returns lines for the user."""
         members = self.group.members
         grows = self.plan.most > 1
-        start = Start(self.config, self.job, members, lambda member: self.new_member(member.node), self.say, grows)
+        start = Start(self.config, self.job, members, self.replace, self.say, grows)
         try:
             self.config, lines = start.agree()
             self.recruits.probe = start.common_probe
@@ -173,10 +178,9 @@ class Supervisor:
         """Give up who does not answer, or does not halt; break up a group that gets no further."""
         now, change = time.monotonic(), self.group.change
         for member in list(self.group.members):
-            # Writing the record may take long, and meanwhile nobody is listened to: has it answered?
-            silent, allowed = now - member.heard, self.patience.silence
-            if silent > allowed and not answered([member], 0.0):
-                cause = f"no answer for {silent:.1f} s, {allowed:.1f} s are allowed: {SILENT}"
+            allowed = self.patience.silence
+            if fell_silent(member, allowed):
+                cause = f"no answer for {now - member.heard:.1f} s, {allowed:.1f} s are allowed: {SILENT}"
                 self.lose(member, member.failure(cause))
         if change is None:
             if self.group.members and all(now - member.since > self.patience.stall for member in self.group.members):
@@ -227,22 +231,13 @@ class Supervisor:
         elif group.is_between_steps and len(group.members) < self.plan.least and not ends:
             self.wait_for_machines()
         else:
-            self.begun_at.append(max(group.standings))
-            if is_futile(self.begun_at):
-                self.give_up()
-            self.losses.tell(max(group.standings))
+            self.losses.begin(max(group.standings), group.members)
             standing = group.begin(self.config, self.rendezvous, self.inbox.recorded)
             self.begun = time.monotonic()
             if group.generation:
                 count = len(group.members)
                 who = "1 worker goes" if count == 1 else f"{count} workers go"
                 self.say(f"generation {group.generation}: {who} on at {standing}")
-
-    def give_up(self) -> None:
-        """Raises RunError: nothing got any further, time after time."""
-        broke = next((one.halted.broke for one in self.group.members if one.halted and one.halted.broke), "")
-        cause = broke or next(map(str, reversed(self.losses.all)), "nothing says why")
-        raise RunError(f"every try to go on at {max(self.group.standings)} failed: {cause}")
 
     def drop_faulty(self) -> None:
         """Whom all ranks found to compute what no other does.
@@ -253,8 +248,7 @@ class Supervisor:
         told = {member.halted.faulty: member.halted.broke for member in self.group.members if member.halted}
         for member in [member for member in self.group.members if member.rank is not None and member.rank in told]:
             alone = len(self.group.members) == 1
-            message = told[member.rank]
-            self.lose(member, member.failure(message, agreed=alone))
+            self.lose(member, member.failure(told[member.rank], agreed=alone))
 
     def admit(self, recruit: Member) -> None:
         """Let it have a member's state, then let it join."""
@@ -281,10 +275,8 @@ class Supervisor:
 
     def start_again(self) -> None:
         """Every worker is lost: new ones go on from the last checkpoint, where the former ones were, or anywhere."""
-        alive = {node.node_id for node in self.machines.nodes}
-        nodes = [node for node in self.plan.nodes if node.node_id in alive]
-        if not nodes and (node := place_another(self.recruits.usable(self.machines.nodes), [], self.plan)):
-            nodes = [node]
+        there = self.machines.nodes
+        nodes = place_again(there, self.recruits.usable(there), self.plan)
         if not nodes and self.group.stops:
             raise RunError("stopped when every worker was lost; the last checkpoint stands")
         if not nodes:
@@ -303,11 +295,7 @@ class Supervisor:
 
     def has_the_end(self) -> bool:
         """All have ended in order: hear the last they have to say. False if its teller was lost before it could."""
-        for member in self.group.members:
-            with suppress(RayError):  # it may die now, or hang
-                self.inbox.take(
-                    member, ray.get(member.actor.poll.remote(member.taken, 0.0), timeout=self.patience.silence)
-                )
+        self.inbox.take_last(self.group.members, self.patience.silence)
         if self.inbox.saved < max(self.group.standings).step:
             return False
         for member in self.group.members:

@@ -43,7 +43,6 @@ VAE_AT_28 = (
     "data.size=28", "objective.likelihood=bernoulli", "objective.kl_warmup_steps=1000", "model.width=32",
     "optimizer.learning_rate=4e-3", "optimizer.warmup_steps=300", "train.microbatch_size=128",
 )  # fmt: skip
-GAN_AT_32 = ("data.size=32", "objective.diffaugment=[]")  # tens of thousands of images
 
 TABLES = {
     "faces": Table(
@@ -72,9 +71,9 @@ TABLES = {
         "fashion-32",
         "kernel_distance",
         0.6,
-        "sngan-small",
+        "dcgan-32",
         {
-            "sngan-small": System("sngan-small", (*GAN_AT_32, "data.augment.horizontal_flip=false")),
+            "dcgan-32": System("dcgan-32", decays=True),
             "gan-mnist32": System("gan-mnist32"),
         },
     ),
@@ -82,9 +81,9 @@ TABLES = {
         "cifar-32",
         "kernel_distance",
         0.8,
-        "sngan-small",
+        "dcgan-32",
         {
-            "sngan-small": System("sngan-small", GAN_AT_32),
+            "dcgan-32": System("dcgan-32", decays=True),
             "dcgan-64": System("dcgan-64", ("data.size=32",)),
         },
     ),

@@ -59,13 +59,14 @@ class State:
 
     @torch.no_grad()
     def average(self, name: str) -> None:
-        """One EMA step towards module `name`; buffers are copied. Early steps average over fewer."""
+        """One EMA step towards module `name`: of weights and running statistics. Early steps average over fewer."""
         if name not in self.ema:
             return
         decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema[name].parameters()), list(self.modules[name].parameters()), 1 - decay)
-        for average, buffer in zip(self.ema[name].buffers(), self.modules[name].buffers(), strict=True):
-            average.copy_(buffer)
+        average, module = self.ema[name], self.modules[name]
+        # Statistics too: those of the latest weights do not fit the average ones.
+        ours, theirs = ([*one.parameters(), *one.buffers()] for one in (average, module))
+        torch._foreach_lerp_(ours, theirs, 1 - decay)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """File name to tensor name to tensor: the state itself, not a copy."""

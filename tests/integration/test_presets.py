@@ -23,6 +23,7 @@ from tests.conftest import write_pack
 
 # What stands for a preset's data: "emoji", or the side and channels of images made here.
 DATA = {
+    "dcgan-32": "emoji",
     "dcgan-64": (64, 3),
     "dcgan-cars64": (64, 3),
     "dcgan-celeba64": (64, 3),

@@ -64,7 +64,7 @@ FAULTS = [
         "smoke",
         ["model.width=3"],
         "key 'model.width': model.family 'dcgan' has none; leave it out, or begin with a preset of model.family "
-        "'dcgan', such as dcgan-64",
+        "'dcgan', such as dcgan-32",
     ),
     ("vaegan-64", ["objective.loss=hinge"], "key 'objective.loss': objective.kind 'vaegan' has none; leave it out"),
     (

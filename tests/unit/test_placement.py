@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen_dist.cluster.placement import SPARE_BYTES, Node, Wish, place_another, plan_workers
+from gen_dist.cluster.placement import SPARE_BYTES, Node, Wish, place_again, place_another, plan_workers
 from gen_dist.errors import UserError
 
 
@@ -76,6 +76,14 @@ def test_a_range_takes_what_there_is_and_waits_for_the_rest():
     assert place_another(grown, plan.nodes, plan) == second
     with pytest.raises(UserError, match="--workers 9:12: the batch has 8 microbatches"):
         plan_workers(nodes(2), Wish(9, 12), 8, 1, "cpu")
+
+
+def test_a_run_without_workers_begins_where_they_were_or_anywhere():
+    first, second, third = nodes(1, 1, 4)
+    plan = plan_workers([first, second], Wish(2, 2), 8, 1, "cpu")
+    assert place_again([second, third], [second, third], plan) == [second]
+    assert place_again([third], [third], plan) == [third]
+    assert place_again([third], [], plan) == place_again([], [], plan) == []
 
 
 def test_what_no_microbatch_is_left_for_is_spare():

@@ -29,8 +29,8 @@ COUNTED = {
     "vae-skyline64": "S0 skyline VAE",
 }
 MORE_LATENT_VALUES = {"vae-mnist": 10, "vae-mnist-latent3": 3}
-OURS = {"dcgan-emoji", "dcgan-grow-64", "dcgan-one-stage-64", "smoke", "sngan-64", "sngan-small", "vae-64-sharp",
-        "vae-emoji", "vaegan-64"}  # fmt: skip
+OURS = {"dcgan-32", "dcgan-emoji", "dcgan-grow-64", "dcgan-one-stage-64", "smoke", "sngan-64", "sngan-small",
+        "vae-64-sharp", "vae-emoji", "vaegan-64"}  # fmt: skip
 
 
 def counts(preset: str) -> list[int]:

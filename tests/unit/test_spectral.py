@@ -238,7 +238,7 @@ def test_a_copy_is_independent():
     commit_spectral_norm(module)
     advance(module, 2)
     assert torch.equal(average(x), expected)
-    for mine, theirs in zip(average.buffers(), module.buffers(), strict=True):  # as the engine's EMA does
+    for mine, theirs in zip(average.buffers(), module.buffers(), strict=True):
         mine.copy_(theirs)
     commit_spectral_norm(average)
     assert torch.equal(average(x), module(x))
