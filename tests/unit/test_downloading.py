@@ -35,7 +35,7 @@ class Plan:
 
 
 class Server(ThreadingHTTPServer):
-    """Remembers (method, path, Range, If-Range) of every request, and how many bytes it has sent."""
+    """Remembers (method, path, Range, If-Range) of every request, and how many bytes it has answered."""
 
     daemon_threads = True
     block_on_close = False
@@ -84,8 +84,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         body = body[: plan.cut_after.pop(0)] if plan.cut_after else body
+        self.server.sent += len(body)  # before the client can have it
         self.wfile.write(body)
-        self.server.sent += len(body)
 
     def log_message(self, *arguments: object) -> None:
         pass
