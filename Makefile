@@ -30,9 +30,9 @@ venv: install
 demo: install ## train a VAE, then a DCGAN, on the bundled pictures with two workers
 	@$(BIN)/python -m gen_dist.launch.demo
 
-test: install ## run the whole test suite but for chaos; unit tests, a file at a time, on two cores
-	@$(BIN)/python -m pytest tests/unit --numprocesses=2 --dist=loadfile --durations=15
-	@$(BIN)/python -m pytest --ignore=tests/unit --ignore=tests/faults/test_chaos.py --durations=40
+test: install ## run the whole test suite but for chaos; two files at a time, but for faults
+	@$(BIN)/python -m pytest tests/unit tests/e2e tests/integration --numprocesses=2 --dist=loadfile --durations=40
+	@$(BIN)/python -m pytest tests/faults --ignore=tests/faults/test_chaos.py --durations=10
 
 test-faults: install ## everything that may happen to workers and machines, and chaos; 12 minutes
 	@$(BIN)/python -m pytest tests/faults

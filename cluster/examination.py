@@ -28,9 +28,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Copy:
-    """What a node has of it, and where; of a damaged one, what is wrong."""
+    """What a node has of it, and where; of a damaged one, what is wrong; of one that is unknown, why."""
 
-    state: Literal["same", "other", "damaged", "missing"]
+    state: Literal["same", "other", "damaged", "missing", "unknown"]
     where: str
 
 

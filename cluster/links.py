@@ -99,7 +99,9 @@ def _measure(
 
 def _answer(reference: "ObjectRef[T]", seconds: float) -> T:
     import ray
-    from ray.exceptions import GetTimeoutError, RayActorError
+    from ray.exceptions import GetTimeoutError, RayActorError, RayError
+
+    from gen_dist.cluster.failures import first_line
 
     try:
         return ray.get(reference, timeout=seconds)
@@ -107,3 +109,5 @@ def _answer(reference: "ObjectRef[T]", seconds: float) -> T:
         raise _Silent(f"no answer from the node within {seconds:.0f} s") from None
     except RayActorError:
         raise _Silent("the node's probe has died") from None
+    except RayError as error:
+        raise _Silent(f"the node's probe failed: {first_line(str(error))}") from None

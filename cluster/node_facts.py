@@ -15,11 +15,10 @@ from typing import Any
 import psutil
 
 import gen_dist
-from gen_dist.cluster.cgroups import cpu_quota, memory_limit
+from gen_dist.cgroups import allowed_cpus, cpu_quota, memory_limit
 from gen_dist.cluster.interfaces import Interface, interface_facts
 from gen_dist.data.cache import cache_folder
 from gen_dist.errors import UserError
-from gen_dist.preparing.pool import cpus
 from gen_dist.source_hash import source_hash
 
 PACKAGES = ("torch", "numba", "ray", "numpy")
@@ -84,7 +83,7 @@ def node_facts(address: str) -> NodeFacts:
         broken=broken,
         processor=platform.machine(),
         instructions=[name for flag, name in INSTRUCTIONS.items() if flag in flags],
-        cpus=cpus(),
+        cpus=allowed_cpus(),
         cpu_quota=cpu_quota(),
         load=os.getloadavg()[0],
         machine_cpus=os.cpu_count() or 1,

@@ -80,7 +80,7 @@ def _examined(node: Node, probe: Any, plain: dict[str, Any] | str, wanted: Wante
     except (KeyError, TypeError):
         return Examined(node, "it has another version of gen-dist; install the same one everywhere")
     copy = None if wanted is None else _answer(probe.copy_of.remote(wanted), ANSWER_SECONDS)
-    return Examined(node, facts, _clock(probe), None if isinstance(copy, str) else copy)
+    return Examined(node, facts, _clock(probe), Copy("unknown", copy) if isinstance(copy, str) else copy)
 
 
 def _clock(probe: Any) -> Clock | None:

@@ -92,8 +92,8 @@ def forget_node() -> None:
 
 
 @contextmanager
-def record_locked() -> Iterator[None]:
-    """Only one command at a time starts or ends the node of this machine.
+def record_locked(waits: bool = False) -> Iterator[None]:
+    """Only one command at a time starts or ends the node of this machine. `waits`: for the other one to end.
 
     Raises:
         UserError: another one is at it, or the folder cannot be made.
@@ -107,7 +107,7 @@ def record_locked() -> Iterator[None]:
         raise UserError(f"{folder}: {error.strerror}; set XDG_STATE_HOME to a folder of yours") from None
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except OSError:
             raise UserError("another 'gen-dist up', 'join' or 'down' is at work on this machine; try again") from None
         yield

@@ -37,7 +37,7 @@ class Node:
     def room(self, threads: int, use_gpus: bool) -> int:
         """For how many workers."""
         if use_gpus:
-            return self.gpus
+            return min(self.gpus, self.cpus // threads)
         return min(self.cpus // threads, max(1, self.memory // WORKER_BYTES))
 
 
@@ -71,17 +71,26 @@ class Plan:
             ranks = [rank for rank, other in enumerate(self.nodes) if other == node]
             kind = "GPU" if self.gpus_per_worker else f"{self.cpus_per_worker} CPU"
             lines.append(f"{node.host} ({node.address}): ranks {ranks[0]} to {ranks[-1]}, {kind} each")
+        if self.spares > 1:
+            lines.append(f"the batch has {self.most} microbatches, so {self.spares} more workers wait as spares")
         return lines
 
 
 def place_another(nodes: Sequence[Node], taken: Sequence[Node], plan: Plan) -> Node | None:
     """The living node with most room left beside the workers that are on `taken`; None if none has any."""
+    best = max(nodes, key=lambda node: left(node, taken, plan), default=None)
+    return best if best is not None and left(best, taken, plan) > 0 else None
 
-    def left(node: Node) -> int:
-        return plan.room(node) - sum(other.node_id == node.node_id for other in taken)
 
-    best = max(nodes, key=left, default=None)
-    return best if best is not None and left(best) > 0 else None
+def place_spare(nodes: Sequence[Node], taken: Sequence[Node], plan: Plan) -> Node | None:
+    """The machine with most room left of those that run workers and have memory for one that only waits."""
+    large = [node for node in nodes if node.memory >= SPARE_BYTES and plan.room(node)]
+    return max(large, key=lambda node: left(node, taken, plan), default=None)
+
+
+def left(node: Node, taken: Sequence[Node], plan: Plan) -> int:
+    """Its room beside the workers that are on `taken`."""
+    return plan.room(node) - sum(other.node_id == node.node_id for other in taken)
 
 
 def place_again(there: Sequence[Node], usable: Sequence[Node], plan: Plan) -> list[Node]:
@@ -123,11 +132,13 @@ def plan_workers(nodes: Sequence[Node], wish: Wish, microbatches: int, threads: 
         freest = max(nodes, key=lambda node: room[node] - taken[node])  # the first of equals: stable
         taken[freest] += 1
     placed = tuple(node for node in nodes for _ in range(taken[node]))
-    return Plan(placed, threads, int(use_gpus), wish.least, most, count_spares(nodes, wish, total - most, use_gpus))
+    excess = 0 if wish.exactly else min(wish.most or total, total) - most
+    holds_spares = not use_gpus and any(node.memory >= SPARE_BYTES and room[node] for node in nodes)
+    spares = count_spares(excess, most) if holds_spares else 0
+    return Plan(placed, threads, int(use_gpus), wish.least, most, spares)
 
 
-def count_spares(nodes: Sequence[Node], wish: Wish, excess: int, use_gpus: bool) -> int:
-    """One process waits for a worker's death where memory allows; more where there is room that no microbatch fills."""
-    if use_gpus or not nodes or nodes[0].memory < SPARE_BYTES:
-        return 0
-    return 1 if wish.exactly else max(1, min(excess, (wish.most or 0) - wish.least))
+def count_spares(excess: int, most: int) -> int:
+    """One process waits for a worker's death; more where there is room that no microbatch fills, but never more than
+    there are workers to lose."""
+    return max(1, min(excess, most))

@@ -9,8 +9,12 @@ from gen_dist.cluster.placement import Node
 from gen_dist.cluster.shipping import missing, ship
 
 
-def provide_data(pack: Path, content_hash: str, members: Sequence[Member], report: Callable[[str], None]) -> None:
+def provide_data(
+    pack: Path, content_hash: str, members: Sequence[Member], report: Callable[[str], None], check: Callable[[], None]
+) -> None:
     """Send the pack to every node of these members that has none. They must then be asked again who they are.
+
+    `report` gets lines for the user; `check` raises where going on makes no sense any more.
 
     Raises:
         UserError: a node has no room; nothing was sent.
@@ -25,7 +29,7 @@ def provide_data(pack: Path, content_hash: str, members: Sequence[Member], repor
         report(f"data on {hosts[node]}: {receiver.identity.data_lack}")
         receivers[node] = hosts[node], receiver.actor
     if receivers:
-        ship(pack, content_hash, receivers, report)
+        ship(pack, content_hash, receivers, report, check)
 
 
 def label_hosts(nodes: Sequence[Node]) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """Workers that are to join a run that is under way: they get ready while the others train."""
 
 import queue
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import ray
@@ -19,8 +20,9 @@ from gen_dist.cluster.providing import provide_data
 from gen_dist.cluster.starting import START_SECONDS, check_identities
 from gen_dist.config import RunConfig
 from gen_dist.engine.hardware import resolve_hardware
-from gen_dist.errors import UserError
+from gen_dist.errors import RunError, UserError
 
+CLOSE_SECONDS = 2.0
 MOST_FAILURES = 3  # of recruits on one node in a row, then it is left alone
 ALONE_SECONDS = 60.0  # for so long
 SILENCE_SECONDS = 15.0  # of one that is ready, at least
@@ -37,6 +39,7 @@ class Recruits:
         self.failures: dict[str, list[float]] = {}  # when, by node, since one joined
         self.unfit: set[str] = set()  # nodes that compute other bits
         self.beside = ThreadPoolExecutor(1, "shipping to recruits")
+        self.closed = threading.Event()
         self.provided: dict[Member, tuple[Future[None], queue.SimpleQueue[str]]] = {}
         self.probe: str | None = None  # what all workers of the run have answered, where that matters
 
@@ -146,7 +149,7 @@ class Recruits:
         if member in self.provided:
             raise UserError(f"{member.identity.data_lack if member.identity else ''}, and the copy sent is gone")
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        shipment = self.beside.submit(provide_data, self.job.pack, self.job.data_hash, [member], lines.put)
+        shipment = self.beside.submit(provide_data, self.job.pack, self.job.data_hash, [member], lines.put, self.check)
         self.provided[member] = shipment, lines
 
     def look_at_shipments(self) -> None:
@@ -161,8 +164,15 @@ class Recruits:
                 elif member.identity and member.identity.data_hash is None:
                     member.asked["identify"] = member.identify(self.job)
 
+    def check(self) -> None:
+        if self.closed.is_set():
+            raise RunError("the run has ended")
+
     def close(self) -> None:
+        """Nothing is sent any more: a thread that spoke to Ray after its end would start it anew."""
+        self.closed.set()
         self.beside.shutdown(wait=False, cancel_futures=True)
+        wait([shipment for shipment, _ in self.provided.values()], CLOSE_SECONDS)
 
     def look_for_silence(self, silence: float) -> None:
         """`silence`: seconds without an answer that a worker is allowed."""

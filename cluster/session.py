@@ -22,6 +22,7 @@ from gen_dist.errors import RunError, UserError
 T = TypeVar("T")
 MEGABYTE = 1_000_000
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NEVER_BY_ITSELF = {"RAY_ENABLE_AUTO_CONNECT": "0"}  # a call after the end would start a cluster without our token
 LONGEST_TEMPORARY_FOLDER = 28  # Unix socket paths end at 107 bytes
 
 
@@ -50,6 +51,7 @@ def local_cluster(cpus: int, object_store_mb: int) -> Iterator[None]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        **NEVER_BY_ITSELF,
     }
     folder = make_folder()
     with changed_environment(environment):
@@ -104,7 +106,7 @@ def joined_cluster(address: str) -> Iterator[None]:
     check_address(way.address)  # auto is none, and a head may have gone
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds for a head node to answer, or refuse the token
-    with changed_environment({**SAME_MINOR_PYTHON, **way.environment}):
+    with changed_environment({**SAME_MINOR_PYTHON, **NEVER_BY_ITSELF, **way.environment}):
         import ray
 
         adapt_ray()
@@ -186,11 +188,15 @@ def make_folder(base: str | None = None) -> str:
     Raises:
         UserError: `base` was given, and is too long or cannot be written to.
     """
-    if base is not None and len(base) > LONGEST_TEMPORARY_FOLDER:
-        raise UserError(f"--temp-dir {base}: must have at most {LONGEST_TEMPORARY_FOLDER} letters, for Ray's sockets")
-    folder = base or tempfile.gettempdir()
+    folder = os.path.realpath(base or tempfile.gettempdir())  # files that are open are known by their real names
+    if base is not None and len(folder) > LONGEST_TEMPORARY_FOLDER:
+        of = f" ('{folder}')" * (folder != base)
+        raise UserError(
+            f"--temp-dir {base}{of}: must have at most {LONGEST_TEMPORARY_FOLDER} letters, for Ray's sockets"
+        )
     try:
-        return tempfile.mkdtemp(prefix="gd-", dir=folder if len(folder) <= LONGEST_TEMPORARY_FOLDER else "/tmp")
+        short = folder if len(folder) <= LONGEST_TEMPORARY_FOLDER else os.path.realpath("/tmp")
+        return tempfile.mkdtemp(prefix="gd-", dir=short)
     except OSError as error:
         if base is None:
             raise

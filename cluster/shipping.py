@@ -48,17 +48,23 @@ def missing(held: Mapping[str, str | None], content_hash: str) -> list[str]:
     return [node for node, found in held.items() if found != content_hash]
 
 
-def ship(pack: Path, content_hash: str, receivers: Receivers, report: Callable[[str], None]) -> dict[str, str]:
+def ship(
+    pack: Path,
+    content_hash: str,
+    receivers: Receivers,
+    report: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, str]:
     """Copy the pack at `pack`, of this content hash, to every receiver's cache; `report` gets lines for the user.
 
-    Needs a connection to Ray; any thread may call it. What a signal handler raises ends it. Returns node id -> path of
-    the copy there.
+    `check` is called twice a second, and ends it by raising; so does what a signal handler raises. Needs a connection
+    to Ray; any thread may call it. Returns node id -> path of the copy there.
 
     Raises:
         UserError: the pack cannot be read here, or a node has no room or no folder for it: before anything is sent.
         ShippingFailed: a node was lost, or its disk failed, on the way. The others have their copies then.
     """
-    shipment = Shipment(pack, content_hash, receivers, report)
+    shipment = Shipment(pack, content_hash, receivers, report, check)
     with ThreadPoolExecutor(1, "shipping") as beside:  # Ray's calls swallow what a signal handler raises in them
         try:
             return beside.submit(shipment.run).result()
@@ -67,8 +73,15 @@ def ship(pack: Path, content_hash: str, receivers: Receivers, report: Callable[[
 
 
 class Shipment:
-    def __init__(self, pack: Path, content_hash: str, receivers: Receivers, report: Callable[[str], None]) -> None:
-        self.stream, self.receivers, self.report = PackBytes(pack), receivers, report
+    def __init__(
+        self,
+        pack: Path,
+        content_hash: str,
+        receivers: Receivers,
+        report: Callable[[str], None],
+        check: Callable[[], None],
+    ) -> None:
+        self.stream, self.receivers, self.report, self.check = PackBytes(pack), receivers, report, check
         self.announcement = Announcement(content_hash, self.stream.layout)
         self.copies: dict[str, str] = {}
         self.failures: dict[str, str] = {}
@@ -192,6 +205,7 @@ class Shipment:
         deadline, late = time.monotonic() + seconds, list(calls)
         while late and (left := deadline - time.monotonic()) > 0:
             _, late = ray.wait(late, num_returns=len(late), timeout=min(left, SECONDS_TO_STOP))
+            self.check()
             if self.stopped.is_set():
                 raise RunError("data: stopped while they were sent")
             if late and time.monotonic() - self.spoke > SECONDS_OF_SILENCE:

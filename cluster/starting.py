@@ -1,15 +1,17 @@
 """The start of a group of workers: who they are, whether they have the same source and data, and compute alike."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 
 from gen_dist.cluster.failures import WorkerFailed, explain
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.member import Member
 from gen_dist.cluster.membership import Identity
+from gen_dist.cluster.placement import Plan
 from gen_dist.cluster.policy import Kind
 from gen_dist.cluster.providing import provide_data
 from gen_dist.config import RunConfig
@@ -19,6 +21,8 @@ from gen_dist.errors import RunError, UserError
 from gen_dist.source_hash import source_hash
 
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
+WAIT_SECONDS = 0.5
+LATE_SECONDS = 15.0  # until the user hears who is waited for
 MOST_DEATHS = 3  # of each worker, on average
 
 
@@ -32,11 +36,12 @@ class Start:
         members: Sequence[Member],
         replace: Callable[[Member], Member],
         report: Callable[[str], None],
-        grows: bool,
+        check: Callable[[], None],
+        plan: Plan,
     ) -> None:
-        """`grows`: others may join, who must then show what they compute."""
+        """`check` raises where waiting makes no sense any more."""
         self.config, self.job, self.members, self.replace = config, job, list(members), replace
-        self.report, self.grows = report, grows
+        self.report, self.check, self.plan = report, check, plan
         self.deaths = 0
         self.provided: set[Member] = set()
         self.probes: dict[Member, str] = {}
@@ -51,7 +56,13 @@ class Start:
         while True:
             self.identify()
             config = resolve_hardware(self.config, [m.identity.hardware for m in self.members if m.identity])
-            if not wants_probe(config, 1 + self.grows):
+            if self.plan.gpus_per_worker and config.train.device == "cpu":
+                hosts = sorted({m.identity.host for m in self.members if m.identity and not m.identity.hardware.cuda})
+                raise UserError(
+                    f"{', '.join(hosts)}: torch cannot use the GPU there; install torch for CUDA, or train on CPUs "
+                    "with train.device=cpu"
+                )
+            if not wants_probe(config, self.plan.most):  # whoever joins must show what it computes
                 probes = []
                 break
             if self.probe(config):
@@ -82,7 +93,7 @@ class Start:
             member = next(iter(again))
             lack = member.identity.data_lack if member.identity else ""
             raise RunError(f"data on {member.host}: {lack}, and the copy sent is gone")
-        provide_data(self.job.pack, self.job.data_hash, self.members, self.report)
+        provide_data(self.job.pack, self.job.data_hash, self.members, self.report, self.check)
         for member in lacking:
             member.identity = None
         self.provided |= set(lacking)
@@ -103,9 +114,11 @@ class Start:
         Raises:
             UserError: it refused its input.
             WorkerFailed: it raised or did not answer, or too many died.
+            RunError: it was never started.
         """
         try:
-            return ray.get(reference, timeout=START_SECONDS)
+            self.wait(member, reference)
+            return ray.get(reference)
         except RayError as error:
             failure = explain(error, self.members.index(member), member.host, member.where)
             self.deaths += 1
@@ -114,6 +127,23 @@ class Start:
             ray.kill(member.actor)
             self.members[self.members.index(member)] = self.replace(member)
             return None
+
+    def wait(self, member: Member, reference: ray.ObjectRef) -> None:
+        """Until it answers or dies."""
+        began, told = time.monotonic(), False
+        while not ray.wait([reference], timeout=WAIT_SECONDS)[0]:
+            self.check()
+            passed = time.monotonic() - began
+            if passed > START_SECONDS and member.identity is None:
+                raise RunError(
+                    f"{member.host}: no worker started there within {passed:.0f} s; do other runs use its CPUs? "
+                    "wait for them, or use fewer --workers"
+                )
+            if passed > START_SECONDS:
+                raise GetTimeoutError
+            if passed > LATE_SECONDS and not told:
+                told = True
+                self.report(f"waiting for a worker on {member.host}: it is slow, or other runs use its CPUs")
 
 
 def check_identities(identities: Sequence[Identity], data_hash: str) -> None:

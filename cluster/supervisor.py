@@ -20,7 +20,7 @@ from gen_dist.cluster.member import Member, answered, fell_silent, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.node_watch import NodeWatch
-from gen_dist.cluster.placement import Node, Plan, place_again, place_another
+from gen_dist.cluster.placement import Node, Plan, place_again, place_another, place_spare
 from gen_dist.cluster.policy import Failure, Patience
 from gen_dist.cluster.recruiting import Recruits
 from gen_dist.cluster.session import head_address
@@ -99,11 +99,13 @@ class Supervisor:
         if not self.heart.head_is_lost:  # else it has been told to leave
             ray.kill(member.actor)
 
+    def check_head(self) -> None:
+        if self.heart.head_is_lost:
+            raise RunError("the Ray head has died or is cut off, and all workers have left; start the head again")
+
     def agree(self) -> list[str]:
         """Let the members find out what they can do together; returns lines for the user."""
-        members = self.group.members
-        grows = self.plan.most > 1
-        start = Start(self.config, self.job, members, self.replace, self.say, grows)
+        start = Start(self.config, self.job, self.group.members, self.replace, self.say, self.check_head, self.plan)
         try:
             self.config, lines = start.agree()
             self.recruits.probe = start.common_probe
@@ -122,8 +124,7 @@ class Supervisor:
     def watch(self, asked_to_stop: Callable[[], bool]) -> int:
         """Until the last step, or one that was asked to be the last."""
         while True:
-            if self.heart.head_is_lost:
-                raise RunError("the Ray head has died or is cut off, and all workers have left; start the head again")
+            self.check_head()
             if asked_to_stop() and not self.group.stops:
                 self.group.stop()
             for member, about, reference in answered(self.everyone, WAIT_SECONDS):
@@ -203,13 +204,15 @@ class Supervisor:
         if not members or self.machines.looks == self.looked or self.group.stops:
             return
         self.looked = self.machines.looks
-        nodes = self.recruits.usable(self.machines.nodes)
+        nodes, taken = self.recruits.usable(self.machines.nodes), [member.node for member in self.everyone]
         if len(members) + len(self.recruits.with_room(members)) < self.plan.most:
-            if (node := place_another(nodes, [member.node for member in self.everyone], self.plan)) is not None:
+            node = place_another(nodes, taken, self.plan)
+            if node is not None:
                 self.say(f"starting another worker on {node.host}")
-                self.recruits.add(self.new_member(node, cpus=0))  # a lost one's may not be free yet
-        elif self.wants_spare() and self.plan.nodes[0] in nodes:
-            self.recruits.add(self.new_member(self.plan.nodes[0], cpus=0))
+        else:
+            node = place_spare(nodes, taken, self.plan) if self.wants_spare() else None
+        if node is not None:
+            self.recruits.add(self.new_member(node, cpus=0))  # a lost one's may not be free yet
 
     def wants_spare(self) -> bool:
         fewer = len(self.everyone) < self.plan.most + self.plan.spares

@@ -37,11 +37,11 @@ def examine_cluster(address: str | None, wanted: "Wanted | None") -> "Examinatio
     """Raises UserError where no cluster answers at `address`."""
     from rich.console import Console
 
+    from gen_dist.cgroups import cpus
     from gen_dist.cluster.examination import Here
     from gen_dist.cluster.node_facts import disk, software
     from gen_dist.cluster.session import list_nodes, ray_cluster
     from gen_dist.config import ClusterSettings
-    from gen_dist.preparing.pool import cpus
 
     console = Console(stderr=True)
     here = Here(software(), disk(Path("runs").absolute()), address is not None, wanted)
@@ -68,7 +68,8 @@ def wanted_pack(text: str) -> "Wanted":
     from gen_dist.presets import load_config, preset_names
 
     name = text
-    if not os.path.exists(text) and (text in preset_names() or text.endswith((".yaml", ".yml"))):
+    is_preset = text in preset_names() and not is_pack(Path(text))
+    if is_preset or text.endswith((".yaml", ".yml")):
         name = load_config(text).data.path
         if not name:
             raise UserError(f"--data {text}: this preset names no data; give the pack that you would train on")

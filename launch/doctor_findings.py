@@ -140,8 +140,11 @@ def _data(examination: Examination) -> Iterator[Finding]:
             "missing": f"no pack at '{one.copy.where}'",
             "other": f"other images in '{one.copy.where}' than here",
             "damaged": one.copy.where,
+            "unknown": f"looking for a copy of the data: {one.copy.where}",
         }[one.copy.state]
-        if cache is None or not cache.writable or cache.free_bytes < wanted.bytes + BREAKING_BYTES:
+        if one.copy.state == "unknown":
+            yield Finding(True, label, what, "look whether its disks answer: a run would wait for them")
+        elif cache is None or not cache.writable or cache.free_bytes < wanted.bytes + BREAKING_BYTES:
             yield Finding(True, label, f"{what}, and no room to send it there", _room_for(wanted, cache))
         else:
             yield Finding(False, label, what, f"{megabytes(wanted.bytes)} are sent there before training")
@@ -191,7 +194,7 @@ def _together(examination: Examination) -> Iterator[Finding]:
         free = total - examination.cpus_taken
         if examination.cpus_taken >= 1:
             what = f"{examination.cpus_taken:g} of {total} CPUs are taken by other work"
-            yield Finding(free < 1, "cluster", what, "wait for it, or end it; workers are placed on what is free")
+            yield Finding(free < 1, "cluster", what, "wait for it, or end it; until then workers wait for their CPUs")
     elif not any(one.node.gpus for one in examination.nodes):
         yield Finding(True, "cluster", "Ray counts no CPU and no GPU", "start Ray with --num-cpus")
     if without := _without({label: bool(facts.gpus) for label, facts in known.items()}):

@@ -71,8 +71,7 @@ def rows_of(examination: Examination, one: Examined) -> Rows:
         ("temporary", f"{_disk(facts.temporary)}, {facts.temporary.folder}"),
     ]
     if wanted := examination.here.wanted:
-        state = {"same": "the same", "other": "another", "damaged": "damaged", "missing": "missing", None: "unknown"}
-        found = state[one.copy.state if one.copy else None]
+        found = {"same": "the same", "other": "another"}.get(one.copy.state, one.copy.state) if one.copy else "unknown"
         rows.append(("data", f"{wanted.content_hash[:12]}: {found}" + (f", {one.copy.where}" if one.copy else "")))
     return [(what, one_line(value)) for what, value in rows]
 

@@ -2,6 +2,7 @@
 
 import os
 
+from gen_dist.cgroups import cpus
 from gen_dist.checkpointing import check_checkpoint, check_weights, read_facts
 from gen_dist.cluster.session import check_address
 from gen_dist.config import RunConfig, result_settings
@@ -9,7 +10,6 @@ from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.request import Request, existing_run, read_latest, read_weights
 from gen_dist.models.build import count_parameters
-from gen_dist.preparing.prepare import cpus
 from gen_dist.preparing.resolving import channels_of, describe_data
 from gen_dist.yaml_text import dump_yaml
 

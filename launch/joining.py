@@ -27,9 +27,10 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
         if (record := running_node()) is not None:
             print(already(record, head, wish))
             return 0
-        wait_for_head(address, wait)
+        deadline = time.monotonic() + wait
+        wait_for_head(address, deadline)
         token = given or asked_token()
-        check_head(address, head, token)
+        check_head(address, head, token, deadline)
         own = own_address_towards(head.rpartition(":")[0], wish.node_ip_address)
         record = NodeRecord("member", head, own.address, own.interface, make_folder(wish.temp_dir))
         record = start_node(record, token, [f"--address={head}", *wish.arguments(own.address)])
@@ -46,9 +47,8 @@ def join_head(address: str, wish: Wish, token: str | None, token_file: Path | No
     return 0
 
 
-def wait_for_head(address: str, seconds: float) -> None:
-    """Until something listens there. Raises UserError as `check_address` does, if `seconds` are over."""
-    deadline = time.monotonic() + seconds
+def wait_for_head(address: str, deadline: float) -> None:
+    """Until something listens there. Raises UserError as `check_address` does, after the deadline."""
     while True:
         try:
             return check_address(address, "join")
@@ -70,13 +70,14 @@ def already(record: NodeRecord, head: str, wish: Wish) -> str:
     return f"joined already: this machine is {record.describe()}"
 
 
-def check_head(address: str, head: str, token: str) -> HeadFacts:
-    """Before anything is started.
+def check_head(address: str, head: str, token: str, deadline: float) -> HeadFacts:
+    """Before anything is started. A head that is not ready yet is asked again until the deadline.
 
     Raises:
         UserError: no answer, the wrong token, no token asked for, or other versions.
     """
-    facts = ask_head(head, token)
+    while isinstance(facts := ask_head(head, token), str) and facts != "refused" and time.monotonic() < deadline:
+        time.sleep(RETRY_SECONDS)
     if facts == "refused":
         raise UserError(f"join {address}: refused the token; give the one that 'gen-dist up' said there")
     if isinstance(facts, str):

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gen_dist.cgroups import cpus
 from gen_dist.cluster.keeper import program
 from gen_dist.cluster.node_processes import drivers, end_node, is_running, node_processes
 from gen_dist.cluster.node_record import NodeRecord, read_record, record_locked
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.signals import stop_on_signals
-from gen_dist.preparing.pool import cpus
 
 DEFAULT_PORT = 6379  # Ray's own
 WATCH_SECONDS = 2.0
@@ -58,13 +58,15 @@ def stay(record: NodeRecord, lines: Sequence[str]) -> int:
     with stop_on_signals() as stop:  # before anyone reads that the node is there
         print("\n".join(lines), flush=True)
         while not stop:
+            if not is_running(record):
+                with record_locked(waits=True):  # 'down' may be at work: its record goes last
+                    if ended_by_itself := read_record() == record:
+                        end_node(record)
+                if ended_by_itself:
+                    raise RunError(f"{record.describe()} has ended by itself: its head is gone, or Ray failed")
             if read_record() != record:
                 print(f"{record.describe()}: ended by 'gen-dist down'")
                 return 0
-            if not is_running(record):
-                with record_locked():
-                    end_node(record)
-                raise RunError(f"{record.describe()} has ended by itself: its head is gone, or Ray failed")
             time.sleep(WATCH_SECONDS)
     return end_this_node(record)
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gen_dist.cgroups import cpus
 from gen_dist.cluster.placement import Plan, Wish, plan_workers
 from gen_dist.cluster.session import check_address, list_nodes, ray_cluster
 from gen_dist.cluster.step_time import Batch, Cluster, Prediction, predict
 from gen_dist.config import RunConfig
 from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.plan import numbers_up_to
-from gen_dist.preparing.prepare import cpus
 from gen_dist.preparing.resolving import channels_of
 
 Found = dict[str, Any]
@@ -39,7 +39,8 @@ def predict_all(
         nodes = list_nodes()
 
         def place(number: int | None) -> Plan:
-            wish = Wish() if number is None else Wish(number, number, exactly=True)
+            # As many as somebody asked for, or as many as `auto` may take: these are placed by memory too.
+            wish = Wish(most=number) if wanted is None else Wish(number or 1, number, exactly=True)
             return plan_workers(nodes, wish, train.microbatches, train.threads, train.device)
 
         largest = place(max(wanted) if wanted else None)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from gen_dist.cgroups import cpus
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.placement import plan_workers
 from gen_dist.cluster.session import list_nodes, own_address, ray_cluster
@@ -11,7 +12,6 @@ from gen_dist.engine.ownership import decide_ownership
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Opened, Request, open_run, read_latest
 from gen_dist.launch.signals import StopRequest, stop_on_signals
-from gen_dist.preparing.prepare import cpus
 
 
 def run_with_ray(request: Request) -> int:

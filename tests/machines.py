@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.command import COMMAND, Done, environment, finish
+from tests.command import COMMAND, SECONDS, Done, environment, finish
 from tests.hosts import Host
 
 
@@ -33,11 +33,11 @@ class Machine:
             **pipes,
         )  # fmt: skip
 
-    def gen_dist(self, *arguments: object, given: str = "") -> Done:
+    def gen_dist(self, *arguments: object, given: str = "", seconds: float = SECONDS) -> Done:
         process = self.start(*arguments)
         assert process.stdin is not None
         process.stdin.write(given)
-        return finish(process)
+        return finish(process, seconds)
 
     def programs(self) -> dict[int, str]:
         """What runs on it."""

@@ -30,7 +30,7 @@ from gen_dist.models.growth import stage_of
 from gen_dist.objectives.base import Committed
 from gen_dist.objectives.build import build_objective
 
-OWNED = 2  # microbatches that are computed in a step: enough to see what one costs
+OWNED = 8  # microbatches that are computed in a step: with fewer, less of the summing shows
 LEAST_STEPS, MOST_STEPS = 3, 200
 RARE_TIMES = 2  # how often a phase that most steps do not have is done; the first time is not counted
 CYCLE = 1024  # steps over which phases are counted: some come only every so many

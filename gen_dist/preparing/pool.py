@@ -3,7 +3,6 @@
 A worker is a thread with a decoder of its own: one that decodes here, or one that asks another machine to.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -86,11 +85,6 @@ def _pool(stack: ExitStack, what: str, workers: int) -> ThreadPoolExecutor:
     pool = stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=f"gen-dist-{what}"))
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool
-
-
-def cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunks(tasks: Iterable[Task], outcome_bytes: int) -> Iterator[tuple[list[Task], int]]:

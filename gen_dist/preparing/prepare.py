@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gen_dist.cgroups import cpus
 from gen_dist.config import DecodingSettings, PrepareSettings
 from gen_dist.data.pack import Pack
 from gen_dist.data.pack_meta import META, Setting, printable
@@ -14,7 +15,6 @@ from gen_dist.data.pack_writer import check_free, unwritable
 from gen_dist.errors import UserError
 from gen_dist.preparing.decoding import Decoder as LocalDecoder
 from gen_dist.preparing.making import DECODED_BY, MakeDecoder, Making, Order, Progress, refuse_rejected, sides_of
-from gen_dist.preparing.pool import cpus
 from gen_dist.preparing.recipe import recipe_of
 from gen_dist.preparing.reuse import Reuse
 from gen_dist.preparing.sides import Split

@@ -27,6 +27,12 @@ steps=()
 train=
 # shellcheck disable=SC2317,SC2329  # the trap below calls it
 leave() {
+  downs=()
+  for node in "${nodes[@]}"; do
+    on "$node" gen-dist down & # srun would make SIGKILL of a SIGTERM, and leave Ray's files behind
+    downs+=($!)
+  done
+  wait "${downs[@]}" || true
   [ ${#steps[@]} -eq 0 ] || kill "${steps[@]}" 2>/dev/null || true
   wait || true
   rm -rf "$XDG_STATE_HOME"
@@ -34,7 +40,7 @@ leave() {
 trap leave EXIT
 trap '[ -z "$train" ] || kill -TERM "$train"' TERM
 
-on() { # NODE COMMAND...: in a subshell, which becomes srun, so that signals reach it; steps share the node's CPUs
+on() { # NODE COMMAND...: in a subshell, which becomes srun; steps share the node's CPUs
   exec srun --overlap --nodes=1 --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --nodelist="$1" "${@:2}"
 }
 
@@ -46,7 +52,7 @@ for node in "${nodes[@]:1}"; do
 done
 (on "$head" gen-dist nodes --address "$head:$port" --wait-for ${#nodes[@]} --wait 300)
 
-on "$head" gen-dist train "$@" --address "$head:$port" &
+gen-dist train "$@" --address "$head:$port" & # here, on the first node, so that a signal reaches it
 train=$!
 code=0
 wait "$train" || code=$?

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.command import COMMAND, ROOT, finish, rows, wait_for
+from tests.command import COMMAND, ROOT, finish, last_state, reached, rows, wait_for
 from tests.machines import Machine, furnish
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
@@ -91,13 +91,16 @@ def test_what_ends_while_it_starts_or_blocks_leaves_nothing(machines):
 SRUN = """\
 #!/bin/bash
 while [[ $1 == --* ]]; do [[ $1 == --nodelist=* ]] && node=${1#*=}; shift; done
-exec ip netns exec "$(<"$NAMESPACES/$node")" env XDG_STATE_HOME="$XDG_STATE_HOME/$node" "$@"
+ip netns exec "$(<"$NAMESPACES/$node")" env XDG_STATE_HOME="$XDG_STATE_HOME/$node" "$@" &
+trap 'kill -KILL $!' TERM
+wait
 """
 
 
-def test_the_slurm_script_trains_on_all_nodes_of_its_job(machines, tmp_path):
-    """With a `srun` that runs things on hosts. Slurm's own nodes differ in name, as what is kept about them does."""
-    used, home = machines[:2], machines[2].home
+def test_the_slurm_script_trains_on_all_nodes_of_its_job_until_its_time_is_over(machines, tmp_path):
+    """With a `srun` that runs things on hosts, and like Slurm's kills what it is to end. Slurm's own nodes differ in
+    name, as what is kept about them does."""
+    used, home = machines[:2], machines[0].home
     commands = {
         "srun": SRUN,
         "scontrol": '#!/bin/bash\n[ "$1 $2" = "show hostnames" ] && tr , "\\n" <<<"$3"\n',
@@ -113,16 +116,17 @@ def test_the_slurm_script_trains_on_all_nodes_of_its_job(machines, tmp_path):
         "SLURM_JOB_NODELIST": ",".join(machine.host.address for machine in used),
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
     }  # fmt: skip
-    script = ["bash", str(ROOT / "launch/templates/slurm.sh"), *TINY, "--run-dir", "run", "--workers", "2"]
-    done = finish(
-        subprocess.Popen(
-            script, env=machines[2].environment(**job), cwd=home, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+    script = ["bash", str(ROOT / "launch/templates/slurm.sh"), *TINY, "train.steps=100000", "--run-dir", "run"]
+    batch = used[0].host.popen(
+        [*script, "--workers", "2"], env=used[0].environment(**job), cwd=home, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert done.code == 0, f"{done.out}\n{done.err}"
+    wait_for(reached(home / "run", 3))
+    batch.send_signal(signal.SIGTERM)
+    done = finish(batch)
+    assert done.code == 143, f"{done.out}\n{done.err}"
     assert {machine.host.address for machine in used} <= set(re.findall(RANKS, done.out))
-    assert [row["step"] for row in rows(home / "run")] == [1, 2, 3]
+    assert last_state(home / "run")["step"] >= 3
     assert not [machine.programs() for machine in used if machine.programs()]
     assert not list((home / ".local/state/gen-dist-jobs").iterdir())
     assert not list(home.glob("gd-*"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gen_dist.cgroups import allowed_cpus, cpu_quota, cpus, memory_limit
 from gen_dist.cluster import interfaces
-from gen_dist.cluster.cgroups import cpu_quota, memory_limit
 from gen_dist.cluster.interfaces import interface_facts
 from gen_dist.cluster.node_facts import NodeFacts, cpu_flags, disk, gpu_names, node_facts, why_broken
 from tests.command import environment
@@ -68,6 +68,7 @@ def test_memory_limits(tmp_path):
 
 def test_no_control_groups_elsewhere_than_on_linux(tmp_path):
     assert cpu_quota(tmp_path) is None
+    assert cpus(tmp_path) == allowed_cpus()
     assert memory_limit(tmp_path) is None
 
 
@@ -80,10 +81,12 @@ def test_the_kernels_own_quota_is_found():
     except OSError as error:
         pytest.skip(f"cannot make a control group (version 1): {error}")
     try:
-        source = "from gen_dist.cluster.cgroups import cpu_quota; print(cpu_quota())"
+        source = "from gen_dist.cgroups import cpu_quota, cpus; print(cpu_quota(), cpus())"
         command = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(folder), sys.executable, "-c", source]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
-        assert float(done.stdout) == pytest.approx(0.3)
+        quota, count = done.stdout.split()
+        assert float(quota) == pytest.approx(0.3)
+        assert count == "1"
     finally:
         folder.rmdir()
 

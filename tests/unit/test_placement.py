@@ -1,10 +1,12 @@
 """Who runs where, without a cluster."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen_dist.cluster.placement import SPARE_BYTES, Node, Wish, place_again, place_another, plan_workers
+from gen_dist.cluster.placement import SPARE_BYTES, Node, Wish, place_again, place_another, place_spare, plan_workers
 from gen_dist.errors import UserError
 
 
@@ -65,7 +67,7 @@ def test_no_node_is_overfilled_and_ranks_of_a_node_are_neighbours(cpus, microbat
     assert hosts == sorted(hosts, key=hosts.index)
     for node in set(plan.nodes):
         assert plan.nodes.count(node) <= node.cpus
-    assert len(plan.describe()) == len(set(hosts))
+    assert len(plan.describe()) == len(set(hosts)) + (plan.spares > 1)
 
 
 def test_a_range_takes_what_there_is_and_waits_for_the_rest():
@@ -87,9 +89,28 @@ def test_a_run_without_workers_begins_where_they_were_or_anywhere():
 
 
 def test_what_no_microbatch_is_left_for_is_spare():
-    assert plan_workers(nodes(8), Wish(), 4, 1, "cpu").most == 4
-    assert plan_workers(nodes(8), Wish(2, 6), 4, 1, "cpu").spares == 4
+    plan = plan_workers(nodes(8), Wish(), 4, 1, "cpu")
+    assert (plan.most, plan.spares) == (4, 4)
+    assert plan.describe()[-1] == "the batch has 4 microbatches, so 4 more workers wait as spares"
+    assert plan_workers(nodes(64), Wish(), 4, 1, "cpu").spares == 4  # no more can be lost at once
+    assert plan_workers(nodes(8), Wish(2, 6), 4, 1, "cpu").spares == 2  # not above the most that were asked for
+    assert plan_workers(nodes(8), Wish(1, 3), 4, 1, "cpu").spares == 1
     assert plan_workers(nodes(8), wish(2), 4, 1, "cpu").spares == 1
+
+
+def test_spares_are_where_memory_and_room_are():
+    driver, small, large = nodes(0, 8, 4)
+    small = replace(small, memory=SPARE_BYTES - 1)
+    plan = plan_workers([driver, small, large], Wish(), 8, 1, "cpu")
+    assert plan.spares == 3
+    assert place_spare([driver, small, large], plan.nodes, plan) == large
+    assert place_spare([driver, small, large], [*plan.nodes, *[large] * 9], plan) == large
+    assert place_spare([small], plan.nodes, plan) is None
+    assert plan_workers([small], Wish(), 4, 1, "cpu").spares == 0
+
+
+def test_a_worker_on_a_gpu_needs_its_threads_too():
+    assert plan_workers(nodes(4, gpus=8), Wish(), 8, 2, "auto").workers == 2
 
 
 def test_memory_limits_what_nobody_asked_for_by_number():

@@ -1,11 +1,24 @@
 """What a container or a control group leaves to this process: Linux says so in files, in two versions of them."""
 
+import math
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 NO_LIMIT = 1 << 60  # bytes; version 1 writes a number near 2**63 where there is none
 PROC = Path("/proc")
+
+
+def cpus(proc: Path = PROC) -> int:
+    """How many CPUs this process may keep busy; at least one."""
+    quota = cpu_quota(proc)
+    return allowed_cpus() if quota is None else min(allowed_cpus(), max(1, math.floor(quota)))
+
+
+def allowed_cpus() -> int:
+    """On how many CPUs this process may run, whatever its quota."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
