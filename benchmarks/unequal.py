@@ -1,7 +1,7 @@
 """Unequal machines: one of two is held to a third of a CPU; what each does alone, equal shares, and shares that follow.
 
-The driver and Ray's head have a machine of their own, so that the two do nothing but train; of their CPUs Ray's own processes
-take a part that a machine alone does not have to pay.
+The driver and Ray's head have a machine of their own, so that the two do nothing but train; of their CPUs Ray's own
+processes take a part, which a machine alone does not have to pay.
 
     python -m benchmarks.unequal [--preset dcgan-64] [--batch 128] [--megabits 1000] [--steps 60]
 """

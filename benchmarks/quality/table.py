@@ -15,6 +15,8 @@ SHOWN = {
     "negative_elbo": "held-out negative ELBO, nats",
     "reconstruction": "reconstruction",
     "kl": "KL",
+    "nearest_train": "to nearest training image",
+    "nearest_held_out": "to nearest held-out image",
     "closer_to_train": "closer to training images",
 }
 
@@ -39,13 +41,19 @@ def describe_table(name: str, table: Table, results: Path) -> str:
         cells = [spread([row["scores"][key] for row in rows]) for key in keys]
         counts = f"{len(rows)} | {mean([r['steps'] for r in rows]):,.0f} | {mean([r['images'] for r in rows]):,.0f}"
         lines.append(f"| `{system}` | {counts} | " + " | ".join(cells) + " |")
-    floors = {key: mean([r["scores"][f"{key}_floor"] for r in next(iter(found.values()))]) for key in keys
-              if f"{key}_floor" in next(iter(found.values()))[0]["scores"]}  # fmt: skip
-    if floors:
-        lines.append(
-            "| training images | | | | " + " | ".join(f"{floors[k]:.3g}" if k in floors else "" for k in keys) + " |"
-        )
+    real = next(iter(found.values()))[0]["scores"]  # the same in all cells
+    for kind, figures in real_images(real).items():
+        cells = [f"{figures[key]:.3g}" if key in figures else "" for key in keys]
+        lines.append(f"| {kind} | | | | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", verdict(table, found)])
+
+
+def real_images(scores: dict[str, float]) -> dict[str, dict[str, float]]:
+    """What real images would score in the samples' place; nothing where only bounds are compared."""
+    floors = {key.removesuffix("_floor"): value for key, value in scores.items() if key.endswith("_floor")}
+    if not floors:
+        return {}
+    return {"training images": floors, "held-out images": {"nearest_train": scores["nearest_held_out_to_train"]}}
 
 
 def verdict(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:

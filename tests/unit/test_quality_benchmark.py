@@ -40,7 +40,8 @@ def test_a_cell_is_charged_for_each_phase_that_was_committed():
 
 def write(folder, system, seed, distance, floor=10.0):
     (folder / "faces").mkdir(exist_ok=True)
-    scores = {"sliced_wasserstein": distance, "sliced_wasserstein_floor": floor}
+    scores = {"sliced_wasserstein": distance, "sliced_wasserstein_floor": floor, "nearest_train": 8.0,
+              "nearest_held_out_to_train": 7.0}  # fmt: skip
     row = {"steps": 5, "images": 160, "scores": scores}
     (folder / "faces" / f"{system}-{seed}.json").write_text(json.dumps(row))
 
@@ -54,6 +55,7 @@ def test_ours_is_compared_with_the_better_of_the_others_above_the_floor(ours, ra
     text = describe(tmp_path)
     assert f"`sngan-small` / `dcgan-64`: **{ratio}**" in text
     assert f"wanted at most 0.6: {outcome}" in text
+    assert "| training images | | | | 10 |  |\n| held-out images | | | |  | 7 |\n" in text
 
 
 def test_without_all_systems_there_is_no_verdict(tmp_path):
