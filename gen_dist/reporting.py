@@ -11,7 +11,8 @@ from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.engine.engine import Engine, StepReport
-from gen_dist.events import CheckpointReady, Event, Pictures, StepDone, Where
+from gen_dist.engine.ownership import Ownership
+from gen_dist.events import CheckpointReady, Event, Message, Pictures, StepDone, Where
 from gen_dist.health import Health
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
 from gen_dist.vital_signs import VitalSigns
@@ -53,6 +54,12 @@ class Reporter:
             self.kept.append(StepDone(step.number, step.report.losses, self.performance(), shown))
         if self.reports:
             self.tell(step)
+
+    def ownership_changed(self, step: int, ownership: Ownership) -> None:
+        """Microbatches move to faster workers after `step`: for the log, since no result depends on it."""
+        if self.reports:
+            shares = ", ".join(map(str, ownership.shares))
+            self.send(Message(f"step {step}: as fast as they are, ranks now own {shares} microbatches", detail=True))
 
     def take_over(self, recorded: int) -> None:
         """Report from now on, beginning with what came after step `recorded`."""

@@ -159,7 +159,10 @@ class Trainer:
         last = report.stop or step == self.config.train.steps
         self.unsettled = None
         if self.balancer is not None and all(pace > 0 for pace in report.pace):  # 0: the first step of a group
-            self.engine.ownership = self.balancer.note(report.pace, report.exchange)
+            decided = self.balancer.note(report.pace, report.exchange)
+            if decided != self.engine.ownership:
+                self.reporter.ownership_changed(step, decided)
+            self.engine.ownership = decided
         self.reporter.step_done(Step(step, report, last, state_hash))
 
     def snapshot(self) -> Files:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ from gen_dist.assignment import Assignment
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tally import Asked
-from gen_dist.events import CheckpointReady, Pictures, StepDone
+from gen_dist.events import CheckpointReady, Message, Pictures, StepDone
 from gen_dist.standing import Place, Standing
 from gen_dist.training import Ending, Trainer
 from tests.training_cases import case, pack_of
@@ -198,4 +199,19 @@ def test_what_ranks_of_a_former_group_took_says_nothing_of_those_of_the_next(pac
     trainer.join(Place(0, two, trainer.standing, True, 0), None)
     assert trainer.balancer is not None
     trainer.settle(None)
+    trainer.close()
+
+
+def test_a_change_of_shares_is_in_the_log(packs):
+    sent = []
+    trainer = trainer_of("sngan", packs, sent.append)
+    trainer.join(places(trainer), None)
+    rest = trainer.engine.ownership.microbatches - 1
+    changed = Ownership.from_shares([1, rest])
+    trainer.balancer = SimpleNamespace(note=lambda pace, exchange: changed)
+    trainer.unsettled = replace(trainer.engine.step(), pace=(9.0, 1.0))
+    trainer.settle(None)
+    assert trainer.engine.ownership == changed
+    told = Message(f"step 1: as fast as they are, ranks now own 1, {rest} microbatches", detail=True)
+    assert [event for event in sent if isinstance(event, Message)] == [told]
     trainer.close()
