@@ -9,6 +9,7 @@ import numpy as np
 
 from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.config import RunConfig
+from gen_dist.config.objective import GANObjectiveSettings
 from gen_dist.data.pack import Pack
 from gen_dist.engine.engine import Engine, StepReport
 from gen_dist.engine.ownership import Ownership
@@ -98,7 +99,8 @@ class Reporter:
         return is_due(step, self.config.train.sample_every) or step == self.config.train.steps
 
     def is_recorded(self, step: int) -> bool:
-        return self.shows(step) or is_due(step, self.config.train.log_every, self.config.train.hash_every) or step == 1
+        due = is_due(step, self.config.train.log_every, self.config.train.hash_every)
+        return due or self.shows(step) or step == 1 or has_rare_loss(step, self.config)
 
     def is_heavy(self, step: Step) -> bool:
         """Whether more than numbers is due after it."""
@@ -127,6 +129,15 @@ class Reporter:
     def measure(self, samples: Pictures) -> dict[str, float]:
         engine = self.engine
         return self.vital_signs.measure(engine.objective, engine.state.showing, samples.images, engine.device)
+
+
+def has_rare_loss(step: int, config: RunConfig) -> bool:
+    """Whether it is the first one, since a record was due, with a loss that not every step has: R1, of which the record
+    would hold next to nothing else."""
+    objective, since = config.objective, step % config.train.log_every
+    if not isinstance(objective, GANObjectiveSettings) or not objective.r1:
+        return False
+    return (step - 1) % objective.r1_every == 0 and since < objective.r1_every
 
 
 def is_due(step: int, *every: int) -> bool:

@@ -89,6 +89,14 @@ def test_health_is_measured_with_the_pictures_and_wherever_the_run_was_cut(packs
     assert [event.title for event in rest if isinstance(event, HealthWarning)] == []  # too short to be sure
 
 
+def test_r1_is_recorded_though_the_steps_that_have_it_are_not_those_that_are_due(packs):
+    overrides = ["train.steps=20", "train.log_every=6", "train.hash_every=20", "objective.r1_every=4"]
+    path, config, sent = pack_of("dcgan-hinge", packs), case("dcgan-hinge", overrides), []
+    assert train(Assignment(config, path, 0, Ownership.equal(config.train.microbatches, 1)), sent.append) == 20
+    found = {event.step: "r1" in event.losses for event in sent if isinstance(event, StepDone)}
+    assert found == {1: True, 6: False, 9: True, 12: False, 13: True, 18: False, 20: False}
+
+
 def test_ranks_that_do_not_report_measure_nothing(tiny_pack, monkeypatch):
     measured = []
     monkeypatch.setattr(VitalSigns, "measure", lambda *_: measured.append(1) or {})
