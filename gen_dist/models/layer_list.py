@@ -4,7 +4,8 @@
 `s2`, a stride, or `t2`, transposed with stride 2, or `up`, nearest neighbour to twice the side before the convolution;
 `valid`, no padding; `max` or `avg`, pooling of 2 x 2 after the activation; `bn`, batch norm. `outk5` has as many
 channels as the image. `fc1024` is a linear layer. `map128` is one to 128 channels, of the side which the doublings that
-follow bring to the image's; `map128bn` has batch norm per channel, `map128fbn` per channel and pixel.
+follow bring to the image's; `map128bn` has batch norm per channel, `map128fbn` per channel and pixel; with `linear` at
+its end it has no activation.
 """
 
 import re
@@ -42,11 +43,15 @@ class Linear:
 
 @dataclass(frozen=True)
 class Map:
-    """A linear layer whose output is an image of `channels`; batch norm per channel, or per feature."""
+    """A linear layer whose output is an image of `channels`; batch norm per channel, or per feature.
+
+    `linear`: without activation.
+    """
 
     token: str
     channels: int
     norm: Literal["channel", "feature"] | None = None
+    linear: bool = False
 
 
 Layer = Convolution | Linear | Map
@@ -83,8 +88,8 @@ GENERATOR = Grammar(
     "a generator",
     frozenset({"t2", "up", "out"}),
     (Linear, Map, Convolution),
-    "fcFEATURES[bn], then mapCHANNELS[bn|fbn] and CHANNELSkKERNEL[t2|up][bn], with out for CHANNELS in the last, "
-    "such as [fc1024, map128bn, 64k5up, outk5up]",
+    "fcFEATURES[bn], then mapCHANNELS[bn|fbn][linear] and CHANNELSkKERNEL[t2|up][bn], with out for CHANNELS in the "
+    "last, such as [fc1024, map128bn, 64k5up, outk5up]",
 )
 
 _CONVOLUTION = re.compile(
@@ -92,7 +97,7 @@ _CONVOLUTION = re.compile(
     re.ASCII,
 )
 _LINEAR = re.compile(r"fc(?P<features>\d+)(?P<norm>bn)?", re.ASCII)
-_MAP = re.compile(r"map(?P<channels>\d+)(?P<norm>fbn|bn)?", re.ASCII)
+_MAP = re.compile(r"map(?P<channels>\d+)(?P<norm>fbn|bn)?(?P<linear>linear)?", re.ASCII)
 
 
 def parse_layers(key: str, tokens: Sequence[str], grammar: Grammar) -> tuple[Layer, ...]:
@@ -143,7 +148,8 @@ def linear(token: str, parts: dict[str, str]) -> Layer:
 
 def to_map(token: str, parts: dict[str, str]) -> Layer:
     norm = parts.get("norm")
-    return Map(token, int(parts["channels"]), None if norm is None else "feature" if norm == "fbn" else "channel")
+    place: Literal["channel", "feature"] | None = None if norm is None else "feature" if norm == "fbn" else "channel"
+    return Map(token, int(parts["channels"]), place, "linear" in parts)
 
 
 def out_of_range(parts: dict[str, str]) -> str:

@@ -81,19 +81,6 @@ class Dropout(RandomLayer):
         return x * keep.to(x.dtype) / (1 - self.p)
 
 
-class GaussianNoise(RandomLayer):
-    """Adds N(0, std^2) noise in training (instance noise, Sonderby et al. 2017)."""
-
-    def __init__(self, std: float, site: str) -> None:
-        super().__init__(site)
-        self.std = std
-
-    def forward(self, x: Tensor, draws: SampleDraws) -> Tensor:
-        if not self.training or self.std == 0:
-            return x
-        return x + self.std * draws.normal(self.site, *x.shape[1:]).to(x.dtype)
-
-
 class Stack(nn.Sequential):
     """Layers one after the other; those that are random get the draws."""
 

@@ -8,7 +8,8 @@ from gen_dist.models.layers import Dropout
 
 
 def generator(settings: GANSettings, size: int, channels: int) -> Generator:
-    """The activation after each layer but the last; at the end tanh. Linear layers only: one more makes the pixels."""
+    """The activation after each layer but the last, and a map that has none; at the end tanh. Linear layers only: one
+    more makes the pixels."""
     layers, _ = settings.parsed()
     chain = Chain(settings.latent)
     for i, layer in enumerate(layers):
@@ -20,7 +21,7 @@ def generator(settings: GANSettings, size: int, channels: int) -> Generator:
             add_map(chain, layer, size // 2 ** doublings(layers))
         else:
             add_doubling(chain, layer, channels)
-        if i + 1 < len(layers) or isinstance(layer, Linear):
+        if isinstance(layer, Linear) or (i + 1 < len(layers) and not (isinstance(layer, Map) and layer.linear)):
             chain.activate(settings.generator_activation)
     if isinstance(layers[-1], Linear):
         chain.linear(channels * size**2)
@@ -52,7 +53,7 @@ def add_doubling(chain: Chain, layer: Convolution, channels: int) -> None:
 
 
 def discriminator(settings: GANSettings, size: int, channels: int) -> Discriminator:
-    """Each layer, then batch norm, activation, dropout, pooling; with `norm_place` after, batch norm after dropout."""
+    """Each layer, then batch norm, activation, pooling, dropout; with `norm_place` after, batch norm after dropout."""
     _, layers = settings.parsed()
     chain = Chain(channels, size, spectral=settings.discriminator_norm == "spectral")
     ends: dict[type[Layer], list[int]] = {Convolution: [], Linear: []}
@@ -67,11 +68,11 @@ def discriminator(settings: GANSettings, size: int, channels: int) -> Discrimina
         if norm_first:
             chain.normalise()
         chain.activate(settings.discriminator_activation)
+        if isinstance(layer, Convolution) and layer.pool:
+            chain.pool(layer.pool)
         chain.add(Dropout(settings.dropout, f"dropout{i}", settings.dropout_kind))
         if norm_last:
             chain.normalise()
-        if isinstance(layer, Convolution) and layer.pool:
-            chain.pool(layer.pool)
         ends[type(layer)].append(len(chain.layers))
     chain.linear(1)
     chain.to_logits()

@@ -3,8 +3,6 @@
 from gen_dist.config import RunConfig
 from gen_dist.config.objective import GANObjectiveSettings, VAEGANObjectiveSettings, VAEObjectiveSettings
 from gen_dist.models.base import AdversarialSettings
-from gen_dist.models.vae import VAESettings
-from gen_dist.models.vaegan import VAEGANSettings
 from gen_dist.objectives.base import Objective
 from gen_dist.objectives.gan import GANObjective
 from gen_dist.objectives.one_stage import OneStageGANObjective
@@ -15,9 +13,9 @@ from gen_dist.objectives.vaegan import VAEGANObjective
 def build_objective(config: RunConfig) -> Objective:
     model = config.model
     match config.objective:
-        case VAEObjectiveSettings() as objective if isinstance(model, VAESettings):
+        case VAEObjectiveSettings() as objective if not isinstance(model, AdversarialSettings):
             return VAEObjective(model, objective)
-        case VAEGANObjectiveSettings() as objective if isinstance(model, VAEGANSettings):
+        case VAEGANObjectiveSettings() as objective if isinstance(model, AdversarialSettings):
             return VAEGANObjective(model, objective)
         case GANObjectiveSettings() as objective if isinstance(model, AdversarialSettings):
             return (OneStageGANObjective if objective.updates == "one_stage" else GANObjective)(model, objective)

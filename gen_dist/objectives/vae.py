@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gen_dist.config.objective import VAEObjectiveSettings
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
-from gen_dist.models.vae import VAESettings
+from gen_dist.models.base import ModelSettings
 from gen_dist.objectives.base import Committed, Losses, Phase
 from gen_dist.objectives.latent import Latent, charged_kl, draw_posterior, kl_to_normal
 from gen_dist.objectives.likelihoods import likelihood
@@ -21,7 +21,7 @@ class VAEObjective:
     pixel_range = (0.0, 1.0)
     shown: tuple[str, ...] = ("encoder", "decoder")
 
-    def __init__(self, model: VAESettings, settings: VAEObjectiveSettings) -> None:
+    def __init__(self, model: ModelSettings, settings: VAEObjectiveSettings) -> None:
         self.latent = Latent(model.latent)
         self.negative_log_likelihood = likelihood(settings)
         self.beta, self.warmup_steps, self.free_bits = settings.beta, settings.kl_warmup_steps, settings.free_bits

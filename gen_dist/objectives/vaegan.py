@@ -15,7 +15,7 @@ from gen_dist.config.objective import VAEGANObjectiveSettings
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
 from gen_dist.models.adversaries import Discriminator
-from gen_dist.models.vaegan import VAEGANSettings
+from gen_dist.models.base import AdversarialSettings
 from gen_dist.objectives.adversarial import cross_entropy
 from gen_dist.objectives.base import Committed, Losses, Phase
 from gen_dist.objectives.discrimination import View
@@ -31,7 +31,7 @@ class VAEGANObjective:
     pixel_range = (-1.0, 1.0)
     shown: tuple[str, ...] = ("encoder", "generator")
 
-    def __init__(self, model: VAEGANSettings, settings: VAEGANObjectiveSettings) -> None:
+    def __init__(self, model: AdversarialSettings, settings: VAEGANObjectiveSettings) -> None:
         self.latent = Latent(model.latent, model.prior)
         self.beta, self.gamma = settings.beta, settings.gamma
         self.game, self.view = cross_entropy(settings.real_label), View.of(settings)

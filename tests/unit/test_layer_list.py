@@ -52,6 +52,8 @@ def test_a_generators_convolution(token, layer):
 @pytest.mark.parametrize(("token", "norm"), [("map128", None), ("map128bn", "channel"), ("map128fbn", "feature")])
 def test_a_map(token, norm):
     assert parse_layers("key", ["fc16", token, "outk3"], GENERATOR)[1] == Map(token, 128, norm)
+    linear = f"{token}linear"
+    assert parse_layers("key", [linear, "outk3"], GENERATOR)[0] == Map(linear, 128, norm, linear=True)
 
 
 REFUSED = [

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gen_dist.draws import Draws
-from gen_dist.models.layers import Dropout, GaussianNoise, GhostBatchNorm, Stack, commit_statistics, take_statistics
+from gen_dist.models.layers import Dropout, GhostBatchNorm, Stack, commit_statistics, take_statistics
 
 
 def ghost(channels: int = 3) -> GhostBatchNorm:
@@ -89,8 +89,9 @@ def draws_at(*positions: int):
     return Draws(3).at(5, 1, np.array(positions, dtype=np.int64))
 
 
-@pytest.mark.parametrize("layer", [Dropout(0.4, "here"), GaussianNoise(0.7, "here")])
-def test_a_random_layer_depends_on_the_position_of_each_image_only(layer):
+@pytest.mark.parametrize("kind", ["element", "channel"])
+def test_a_random_layer_depends_on_the_position_of_each_image_only(kind):
+    layer = Dropout(0.4, "here", kind)
     x = torch.ones(4, 3, 2, 2)
     whole = layer(x, draws_at(10, 11, 12, 13))
     assert torch.equal(whole, layer(x, draws_at(10, 11, 12, 13)))

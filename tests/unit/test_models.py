@@ -11,7 +11,7 @@ from gen_dist.models.blocks import Chain, convolution, mirrored_convolution
 from gen_dist.models.build import Modules, build_modules, count_parameters
 from gen_dist.models.layers import Dropout, GhostBatchNorm, Stack
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear, spectral_layers
-from gen_dist.presets import parse_config
+from gen_dist.presets import load_config, parse_config
 
 GEOMETRIES = [(k, s, side) for k in range(1, 8) for s in range(1, 5) for side in (1, 2, 3, 4, 5, 8, 9, 16, 23)]
 
@@ -241,6 +241,13 @@ def test_every_family_can_be_constructed_at_small_and_large_sizes(family, size):
     assert all(count > 0 for count in count_parameters(config).values())
 
 
+@pytest.mark.parametrize("preset", ["sngan-small", "dcgan-grow-64", "vaegan-64"])
+@pytest.mark.parametrize("size", [16, 24, 80, 160, 192, 256])
+def test_other_families_can_be_constructed_at_every_size_too(preset, size):
+    config = load_config(preset, [f"data.size={size}"])
+    assert all(count > 0 for channels in (1, 3) for count in count_parameters(config, channels).values())
+
+
 @pytest.mark.parametrize(
     ("family", "size", "shape"),
     [
@@ -277,13 +284,13 @@ def test_the_order_within_a_discriminators_layer():
     before = kinds(modules_of(layers, 16, 3)["discriminator"])
     assert before == [
         "Conv2d", "GhostBatchNorm", "LeakyReLU", "Dropout",
-        "Conv2d", "GhostBatchNorm", "LeakyReLU", "Dropout", "MaxPool2d",
+        "Conv2d", "GhostBatchNorm", "LeakyReLU", "MaxPool2d", "Dropout",
         "Reshape", "Linear", "GhostBatchNorm", "LeakyReLU", "Dropout", "Linear", "Reshape",
     ]  # fmt: skip
     after = kinds(modules_of({**layers, "norm_place": "after"}, 16, 3)["discriminator"])
     assert after == [
         "Conv2d", "LeakyReLU", "Dropout", "GhostBatchNorm",
-        "Conv2d", "LeakyReLU", "Dropout", "GhostBatchNorm", "MaxPool2d",
+        "Conv2d", "LeakyReLU", "MaxPool2d", "Dropout", "GhostBatchNorm",
         "Reshape", "Linear", "LeakyReLU", "Dropout", "GhostBatchNorm", "Linear", "Reshape",
     ]  # fmt: skip
     none = modules_of({**layers, "discriminator_norm": "none"}, 16, 3)["discriminator"]
@@ -296,6 +303,9 @@ def test_the_order_within_a_generator():
     assert kinds(modules_of(layers, 16, 3)["generator"]) == [
         "Linear", "GhostBatchNorm", "ReLU", "Linear", "GhostBatchNorm", "Reshape", "ReLU",
         "Enlarge", "Conv2d", "ReLU", "Conv2d", "GhostBatchNorm", "Tanh",
+    ]  # fmt: skip
+    assert kinds(modules_of({**layers, "generator_layers": ["map2bnlinear", "outk3up"]}, 16, 3)["generator"]) == [
+        "Linear", "Reshape", "GhostBatchNorm", "Enlarge", "Conv2d", "Tanh",
     ]  # fmt: skip
     assert kinds(modules_of({**layers, "generator_layers": ["fc4"]}, 16, 3)["generator"]) == [
         "Linear", "ReLU", "Linear", "Reshape", "Tanh",

@@ -1,6 +1,7 @@
 """The bound of the VAE against closed forms and integrals, and what its settings do."""
 
 import math
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from gen_dist.config.objective import VAEObjectiveSettings
+from gen_dist.models.base import ModelSettings
 from gen_dist.models.vae import VAESettings
+from gen_dist.objectives.build import build_objective
 from gen_dist.objectives.latent import Latent, charged_kl, draw_posterior, kl_to_normal
 from gen_dist.objectives.likelihoods import LEAST_LOG_SIGMA, bernoulli_nll, gaussian_nll, likelihood, sigma_nll
 from gen_dist.objectives.vae import VAEObjective
+from gen_dist.presets import load_config
 from tests.tiny_players import LATENT, PIXELS, Decoder, Encoder, draws, images, microbatch, with_weights
 
 LOGITS = torch.from_numpy(np.random.default_rng(2).normal(0, 2, (6, 3, 8, 8)).astype(np.float32))
@@ -210,3 +214,16 @@ def test_the_prior_has_mean_zero_and_its_deviation(prior, deviation):
     assert z.mean().item() == pytest.approx(0, abs=0.03)
     assert z.std().item() == pytest.approx(deviation, rel=0.03)
     assert (z.abs().max() <= 1) == (prior == "uniform")
+
+
+class OwnSettings(ModelSettings):
+    objectives: ClassVar = ("vae",)
+
+    family: Literal["own"]
+
+
+def test_any_model_that_names_the_objective_can_be_trained():
+    config = load_config("vae-64").model_copy(update={"model": OwnSettings(family="own", latent=5)})
+    built = build_objective(config)
+    assert isinstance(built, VAEObjective)
+    assert built.latent.size == 5
