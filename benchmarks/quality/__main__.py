@@ -37,9 +37,9 @@ def main() -> None:
     if given.cell:
         make(Cell(given.cell[0], given.cell[1], int(given.cell[2])), given, json.loads(prices.read_text()))
         return
-    price_systems(given.data, given.packs, given.peers, prices)
+    known = price_systems(given.data, given.packs, given.peers, prices)
     chosen = cells(given.table, given.system, tuple(given.seeds))
-    wanted = [cell for cell in chosen if not (given.results / f"{cell.name}.json").exists()]
+    wanted = [cell for cell in chosen if not is_made(cell, known, given.results)]
     for name in {TABLES[cell.table].data for cell in wanted}:
         prepare_data(name, given.data, given.packs)
     with ThreadPoolExecutor(given.at_once) as pool:
@@ -49,6 +49,13 @@ def main() -> None:
     from benchmarks.quality.table import describe
 
     print(describe(given.results))
+
+
+def is_made(cell: Cell, prices: Prices, results: Path) -> bool:
+    """Whether its file is there, and of the same settings."""
+    path = results / f"{cell.name}.json"
+    costs = prices[f"{cell.table}/{cell.system}"]
+    return path.exists() and json.loads(path.read_text()).get("settings") == cell.settings(costs)
 
 
 def make_apart(cell: Cell, given: argparse.Namespace) -> str | None:

@@ -40,6 +40,7 @@ def run_cell(cell: Cell, data: Data, costs: Costs, results: Path) -> None:
     scores, shown = score(cell, trained, data)
     steps, config = trained.engine.state.step, trained.config
     facts = {
+        "settings": cell.settings(costs),
         "preset": config.preset,
         "steps": steps,
         "images": steps * config.train.batch_size,
@@ -61,7 +62,12 @@ def run_pythae_cell(cell: Cell, data: Data, costs: Costs, peers: Path, results: 
     z_NZ = Draws(SEED).at(0, 0, np.arange(SHOWN)).normal("latent", LATENT)
     with torch.no_grad():
         shown = to_uint8(torch.sigmoid(decoder(z_NZ)), (0.0, 1.0))
-    facts = facts | {"preset": "", "core_seconds": round(steps * costs["step"], 1), "precision": "fp32"}
+    facts = facts | {
+        "settings": cell.settings(costs),
+        "preset": "",
+        "core_seconds": round(steps * costs["step"], 1),
+        "precision": "fp32",
+    }
     write_cell(cell, facts, scores, shown, results)
 
 

@@ -1,6 +1,11 @@
 """What is compared with what: tables of systems, each trained with several seeds for the same time. Pure."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from gen_dist.config import result_settings
+from gen_dist.presets import load_config
 
 SEEDS = (0, 1, 2)
 CORE_SECONDS = 600.0  # five minutes on two cores
@@ -37,6 +42,16 @@ class Cell:
     @property
     def name(self) -> str:
         return f"{self.table}/{self.system}-{self.seed}"
+
+    def settings(self, costs: Mapping[str, float]) -> str:
+        """Of what decides its result: a cell that was made with others is made again."""
+        system = TABLES[self.table].systems[self.system]
+        config = (
+            load_config(system.preset, [*system.overrides, f"seed={self.seed}"]) if system.preset != PYTHAE else None
+        )
+        decisive = config and sorted(result_settings(config).items())
+        told = f"{decisive} {system.decays} {sorted(costs.items())} {CORE_SECONDS}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 VAE_AT_28 = (

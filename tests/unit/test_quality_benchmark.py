@@ -5,7 +5,8 @@ import json
 import pytest
 
 from benchmarks.quality import pythae_networks
-from benchmarks.quality.cells import PYTHAE, TABLES, cells
+from benchmarks.quality.__main__ import is_made
+from benchmarks.quality.cells import PYTHAE, TABLES, Cell, cells
 from benchmarks.quality.table import describe
 from benchmarks.quality.train import Meter
 from gen_dist.events import Where
@@ -18,6 +19,19 @@ def test_every_seed_comes_for_all_systems_before_the_next():
     assert len(found) == len(set(found)) == 3 * sum(len(table.systems) for table in TABLES.values())
     assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
     assert {cell.system for cell in cells(["faces"], ["dcgan-64"], (4,))} == {"dcgan-64"}
+
+
+def test_a_cell_of_other_settings_is_made_again(tmp_path):
+    cell, prices = Cell("faces", "dcgan-64", 0), {"faces/dcgan-64": {"generator": 1.0}}
+    path = tmp_path / "faces" / "dcgan-64-0.json"
+    path.parent.mkdir()
+    assert not is_made(cell, prices, tmp_path)
+    path.write_text(json.dumps({"settings": cell.settings(prices["faces/dcgan-64"])}))
+    assert is_made(cell, prices, tmp_path)
+    assert not is_made(cell, {"faces/dcgan-64": {"generator": 2.0}}, tmp_path)
+    others = [Cell("faces", "dcgan-64", 1), Cell("faces", "sngan-small", 0), Cell("cifar", "dcgan-64", 0)]
+    found = {one.settings({}) for one in [cell, *others]}
+    assert len(found) == 4
 
 
 def test_every_system_is_a_preset_with_overrides_that_it_accepts():
