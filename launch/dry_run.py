@@ -35,8 +35,7 @@ def describe(request: Request) -> list[str]:
         f"batch: {train.batch_size} images a step = {train.microbatches} microbatches of {train.microbatch_size}; "
         f"{train.steps:,} steps see {train.steps * train.batch_size:,} images"
     )
-    if notice := config.model.notice(config.data.size, train.steps):
-        lines.append(notice)
+    lines += config.notices()
     wish = request.wanted_workers(config)
     wanted = int(os.environ.get("WORLD_SIZE", 1)) if request.no_ray else wish.most if wish.exactly else None
     if request.address and wanted is None:

@@ -100,7 +100,7 @@ def open_run(request: Request, report: Callable[[str], None]) -> Opened:
         UserError: anything the user can correct; nothing is left half-written.
     """
     config = request.config()
-    if notice := config.model.notice(config.data.size, config.train.steps):
+    for notice in config.notices():
         report(notice)
     pack_path, pack = open_data(config, report)
     folder = existing_run(request)

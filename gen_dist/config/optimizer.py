@@ -43,6 +43,19 @@ class OptimizerSettings(Settings):
             )
         return self
 
+    def notice(self, steps: int) -> str | None:
+        """What a user should know of a run of so many steps, in one line; no reason to refuse it."""
+        if (
+            self.decay_steps is None
+            or self.final_fraction > 0
+            or (end := self.warmup_steps + self.decay_steps) >= steps
+        ):
+            return None
+        return (
+            f"optimizer.decay_steps {self.decay_steps}: after step {end} of {steps} the learning rate is 0, and nothing "
+            f"is learnt; use optimizer.decay_steps={steps - self.warmup_steps}, or optimizer.final_fraction=0.1"
+        )
+
     @model_validator(mode="after")
     def momentum_fits_kind(self) -> "OptimizerSettings":
         if self.momentum and self.kind == "adam":

@@ -26,6 +26,12 @@ class RunConfig(Settings):
     cluster: ClusterSettings = ClusterSettings()
     wandb: WandbSettings = WandbSettings()
 
+    def notices(self) -> list[str]:
+        """What a user should know of this run, a line each."""
+        steps = self.train.steps
+        found = self.model.notice(self.data.size, steps), self.optimizer.notice(steps)
+        return [notice for notice in found if notice is not None]
+
     @model_validator(mode="after")
     def objective_fits_model(self) -> "RunConfig":
         family, kind = self.model.family, self.objective.kind

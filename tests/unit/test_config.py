@@ -225,3 +225,14 @@ def test_known_keys_hold_what_everything_relies_on():
     assert {"seed", "train.steps", "train.reducer", "data.augment.horizontal_flip", "model.latent"} <= set(
         known_keys(RunConfig)
     )
+
+
+def test_a_rate_that_falls_to_nothing_before_the_end_is_told():
+    assert load_config("dcgan-32").notices() == []
+    [notice] = load_config("dcgan-32", ["train.steps=50000"]).notices()
+    assert "after step 25000 of 50000 the learning rate is 0" in notice
+    assert "use optimizer.decay_steps=50000" in notice
+    assert load_config("dcgan-32", ["train.steps=50000", "optimizer.final_fraction=0.1"]).notices() == []
+    warm = ["train.steps=101", "optimizer.schedule=cosine", "optimizer.warmup_steps=40"]
+    assert len(load_config("vae-64", [*warm, "optimizer.decay_steps=60"]).notices()) == 1
+    assert load_config("vae-64", [*warm, "optimizer.decay_steps=61"]).notices() == []
