@@ -52,7 +52,7 @@ class OptimizerSettings(Settings):
         ):
             return None
         return (
-            f"optimizer.decay_steps {self.decay_steps}: after step {end} of {steps} the learning rate is 0, and nothing "
+            f"optimizer.decay_steps {self.decay_steps}: after step {end} of {steps} the learning rate is 0: nothing "
             f"is learnt; use optimizer.decay_steps={steps - self.warmup_steps}, or optimizer.final_fraction=0.1"
         )
 
