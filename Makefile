@@ -34,7 +34,7 @@ test: install ## run the whole test suite but for chaos; two files at a time, bu
 	@$(BIN)/python -m pytest tests/unit tests/e2e tests/integration --numprocesses=2 --dist=loadfile --durations=40
 	@$(BIN)/python -m pytest tests/faults --ignore=tests/faults/test_chaos.py --durations=10
 
-test-faults: install ## everything that may happen to workers and machines, and chaos; 12 minutes
+test-faults: install ## everything that may happen to workers and machines, and chaos; 15 minutes
 	@$(BIN)/python -m pytest tests/faults
 
 lint: install ## ruff (check and format) and mypy

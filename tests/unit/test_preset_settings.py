@@ -8,7 +8,7 @@ from tests.unit.test_preset_parameters import OURS
 CELEBA, CARS = 202_599, 8_144  # images
 MNIST = 60_000
 UNIFORM, NORMAL = "uniform", "normal"
-# Optimiser, rate, D's rate, beta1 (of Adam), batch, latent values, steps.
+# Optimiser, rate, batch, latent values, steps.
 VAES = {
     "vae-faces64-mlp": ("rmsprop", 1e-3, 100, 2, 250 * 9000 // 100),
     "vae-skyline64": ("rmsprop", 1e-3, 25, 2, 50 * 1200 // 25),
@@ -22,7 +22,7 @@ VAES = {
     "vae-caltech92": ("rmsprop", 1e-3, 256, 32, 3389),
     "vae-caltech128": ("rmsprop", 1e-3, 32, 64, 81_347),
 }
-# Optimiser, rate, D's rate, beta1, batch, latent values, prior, real label, D steps a G step, steps.
+# Optimiser, rate, D's rate, beta1 (of Adam), batch, latent values, prior, real label, D steps a G step, steps.
 GANS = {
     "dcgan-faces32": ("adam", 2e-4, 2e-4, 0.5, 128, 100, UNIFORM, 1.0, 1, 10 * CELEBA // 128),
     "gan-mnist32": ("adam", 2e-3, 2e-3, 0.5, 50, 100, NORMAL, 0.9, 1, 5 * MNIST // 50),
