@@ -1,4 +1,5 @@
-"""Quality at equal compute time: `python -m benchmarks.quality` makes every cell that is not there, then the tables.
+"""Quality at equal compute time: `python -m benchmarks.quality` makes every cell that is not there, then the tables
+of docs/recipes.md.
 
 It can be stopped at any time and goes on with the cell where it was. Two cells run at once, on one core each.
 """
@@ -16,6 +17,7 @@ from benchmarks.quality.data import prepare_data
 from benchmarks.quality.timing import ROOT, Prices, price_systems
 
 RESULTS = ROOT / "benchmarks" / "results" / "quality"
+PAGE = ROOT / "docs" / "recipes.md"
 PRICES = "prices.json"
 
 
@@ -46,9 +48,11 @@ def main() -> None:
         failed = [name for name in pool.map(lambda cell: make_apart(cell, given), wanted) if name]
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
-    from benchmarks.quality.table import describe
+    from benchmarks.quality.page import describe, write_page
 
-    print(describe(given.results))
+    print("\n\n".join(describe(name, given.results, PAGE) for name in given.table or TABLES))
+    if given.results == RESULTS:
+        write_page(RESULTS, PAGE)
 
 
 def is_made(cell: Cell, prices: Prices, results: Path) -> bool:

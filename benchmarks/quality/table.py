@@ -1,17 +1,17 @@
-"""From the cells' files to the tables of docs/recipes.md: means, ratios with their intervals, grids of samples."""
+"""From the cells' files to the tables of docs/recipes.md: means, ratios with their intervals."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.cells import SEEDS, TABLES, Table
+from benchmarks.quality.cells import SEEDS, Table
 from gen_dist.draws import Draws
 from gen_dist.scores.bootstrap import ratio_of_means
 
 SHOWN = {
-    "sliced_wasserstein": "sliced Wasserstein x 1000",
+    "sliced_wasserstein": "sliced Wasserstein × 1000",
     "kernel_distance": "kernel distance (KD-lenet)",
-    "frechet_distance": "Frechet distance (FD-lenet)",
+    "frechet_distance": "Fréchet distance (FD-lenet)",
     "negative_elbo": "held-out negative ELBO, nats",
     "reconstruction": "reconstruction",
     "kl": "KL",
@@ -20,20 +20,19 @@ SHOWN = {
     "closer_to_train": "closer to training images",
 }
 
-
-def describe(results: Path) -> str:
-    """Markdown: a table for each comparison, and a line with what was asked for and found."""
-    return "\n\n".join(part for name, table in TABLES.items() if (part := describe_table(name, table, results)))
+Cells = dict[str, list[dict[str, Any]]]  # of a table, by system, seed by seed
 
 
-def describe_table(name: str, table: Table, results: Path) -> str:
+def found_cells(results: Path, name: str, table: Table) -> Cells:
+    """Those whose files are there; no system without any."""
     found = {system: read_cells(results, name, system) for system in table.systems}
-    found = {system: rows for system, rows in found.items() if rows}
-    if not found:
-        return ""
+    return {system: rows for system, rows in found.items() if rows}
+
+
+def describe_table(table: Table, found: Cells) -> str:
+    """Markdown: a row for each system, what real images have, and a line with what was asked for and found."""
     keys = [key for key in SHOWN if any(key in rows[0]["scores"] for rows in found.values())]
     lines = [
-        f"### {name}\n",
         "| system | seeds | steps | images | " + " | ".join(SHOWN[key] for key in keys) + " |",
         "|---" * (4 + len(keys)) + "|",
     ]
@@ -56,7 +55,7 @@ def real_images(scores: dict[str, float]) -> dict[str, dict[str, float]]:
     return {"training images": floors, "held-out images": {"nearest_train": scores["nearest_held_out_to_train"]}}
 
 
-def verdict(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
+def verdict(table: Table, found: Cells) -> str:
     """Ours against the better of the others."""
     ours = found.get(table.ours)
     others = {system: rows for system, rows in found.items() if system != table.ours}

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from benchmarks.quality import pythae_networks
-from benchmarks.quality.__main__ import is_made
+from benchmarks.quality.__main__ import PAGE, RESULTS, is_made
 from benchmarks.quality.cells import PYTHAE, TABLES, Cell, cells
-from benchmarks.quality.table import describe
+from benchmarks.quality.page import END, begin, describe, write_page
 from benchmarks.quality.train import Meter
 from gen_dist.events import Where
 from gen_dist.models.build import count_parameters
@@ -66,7 +66,7 @@ def test_ours_is_compared_with_the_better_of_the_others_above_the_floor(ours, ra
         write(tmp_path, "sngan-small", seed, ours)
         write(tmp_path, "gan-balanced64", seed, 90.0)
         write(tmp_path, "dcgan-64", seed, 70.0)
-    text = describe(tmp_path)
+    text = describe("faces", tmp_path, tmp_path / "page.md")
     assert f"`sngan-small` / `dcgan-64`: **{ratio}**" in text
     assert f"wanted at most 0.6: {outcome}" in text
     assert "| training images | | | | 10 |  |\n| held-out images | | | |  | 7 |\n" in text
@@ -74,7 +74,29 @@ def test_ours_is_compared_with_the_better_of_the_others_above_the_floor(ours, ra
 
 def test_without_all_systems_there_is_no_verdict(tmp_path):
     write(tmp_path, "sngan-small", 0, 40.0)
-    assert "Not all systems have been measured." in describe(tmp_path)
+    assert "Not all systems have been measured." in describe("faces", tmp_path, tmp_path / "page.md")
+
+
+def test_the_tables_stand_between_their_marks(tmp_path):
+    write(tmp_path, "sngan-small", 0, 40.0)
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("before")
+    with pytest.raises(ValueError, match="0 times .*faces"):
+        write_page(tmp_path, page)
+    page.write_text("\n".join(["before", *(f"{begin(name)}\nold\n{END}\nwords" for name in TABLES)]))
+    write_page(tmp_path, page)
+    once = page.read_text()
+    assert "old" not in once
+    assert once.count("words") == len(TABLES)
+    assert "![samples of sngan-small](../faces/sngan-small-0.png)" in once
+    assert once.count("Nothing has been measured.") == len(TABLES) - 1
+    write_page(tmp_path, page)
+    assert page.read_text() == once
+
+
+def test_the_page_says_what_the_cells_say():
+    assert all(describe(name, RESULTS, PAGE) in PAGE.read_text() for name in TABLES)
 
 
 def test_pythae_trains_the_networks_that_ours_has():
