@@ -4,6 +4,7 @@ A preset holds only what differs from the one that its `base:` names, or from th
 Its first line is a comment: the one-line description that `gen-dist configs` shows.
 """
 
+import copy
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from gen_dist.config import RunConfig
 from gen_dist.errors import UserError
+from gen_dist.proposals import completed
 from gen_dist.yaml_text import parse_yaml
 
 
@@ -48,7 +50,21 @@ def parse_config(tree: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise UserError(explain(error, tree)) from None
+        raise UserError(completed(explain(error, tree), lambda settings: refusal(tree, settings))) from None
+
+
+def refusal(tree: dict[str, Any], overrides: Iterable[str]) -> str | None:
+    """Why `tree` with `overrides` is refused, if it is."""
+    changed = copy.deepcopy(tree)
+    try:
+        for override in overrides:
+            apply_override(changed, override)
+        RunConfig.model_validate(changed)
+    except ValidationError as error:
+        return explain(error, changed)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def load_tree(reference: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], str]:

@@ -82,7 +82,7 @@ def check_head(address: str, head: str, token: str, deadline: float) -> HeadFact
         raise UserError(f"join {address}: refused the token; give the one that 'gen-dist up' said there")
     if isinstance(facts, str):
         raise UserError(
-            f"join {address}: something listens there, but no Ray head answers ({facts}); is the port right?"
+            f"join {address}: something listens there, but no Ray head answers ({facts}); check the port"
         )
     if ask_head(head, secrets.token_hex(16)) != "refused":
         raise UserError(

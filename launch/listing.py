@@ -28,7 +28,7 @@ def list_machines(address: str, token_file: Path | None, wait_for: int, wait: fl
             break
         except NotYetError as error:
             if time.monotonic() >= deadline:
-                raise UserError(f"{error}; or wait longer, with --wait SECONDS") from None
+                raise UserError(f"{error}, or wait longer with --wait SECONDS") from None
         time.sleep(RETRY_SECONDS)
     print("\n".join(table(way.address, facts)))
 
@@ -46,9 +46,9 @@ def machines(address: str, token: str, least: int) -> HeadFacts:
     if facts == "refused":
         raise UserError(f"--address {address}: refused the token; give the one that 'gen-dist up' said there")
     if isinstance(facts, str):
-        raise NotYetError(f"--address {address}: no Ray head answers ({facts}); is the port right?")
+        raise NotYetError(f"--address {address}: no Ray head answers ({facts}); check the port")
     if len(facts.nodes) < least:
-        raise NotYetError(f"--wait-for {least}: the cluster has {facts.describe()}")
+        raise NotYetError(f"--wait-for {least}: the cluster has {facts.describe()}; join more")
     return facts
 
 

@@ -68,7 +68,7 @@ class RunConfig(Settings):
         if rate is not None and not isinstance(self.model, AdversarialSettings):
             raise ValueError(
                 f"optimizer.discriminator_learning_rate {rate}: model.family '{self.model.family}' has no "
-                "discriminator; use optimizer.learning_rate, and optimizer.discriminator_learning_rate=null"
+                "discriminator; use optimizer.discriminator_learning_rate=null, and optimizer.learning_rate"
             )
         return self
 

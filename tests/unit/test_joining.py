@@ -140,7 +140,7 @@ def test_waiting_for_machines_ends(monkeypatch):
     monkeypatch.setattr(listing, "check_address", lambda address: None)
     monkeypatch.setattr(listing, "ask_head", lambda address, token: TWO)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "token-token")
-    with pytest.raises(UserError, match="--wait-for 3: the cluster has 2 machines, .*; or wait longer"):
+    with pytest.raises(UserError, match="--wait-for 3: the cluster has 2 machines, .*; join more, or wait longer"):
         listing.list_machines("10.0.0.1:6379", None, 3, 0)
 
 
