@@ -137,8 +137,6 @@ class LateTreeReducer(TreeReducer):
 class PlainReducer:
     """One worker's gradients summed in `grad`, as torch does it where nobody says otherwise."""
 
-    seconds = exchange_seconds = 0.0  # not measured
-
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
     ) -> Tensor:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gen_dist.step_times import Record
+
 
 @dataclass(frozen=True)
 class Where:
@@ -21,8 +23,9 @@ class Where:
 class StepDone:
     """One committed step that is to be recorded. `step` counts finished steps (the first is 1).
 
-    `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix; `health` holds
-    what the reporting rank measured on the pictures of this step, if it made any, keyed without `health/`.
+    `losses` and `perf` hold globally reduced means, keyed without their `train/` and `perf/` prefix; `times` where the
+    time of the steps since the last record went, as `step_times` has it; `health` what the reporting rank measured on
+    the pictures of this step, if it made any, keyed without `health/`.
     """
 
     step: int
@@ -30,6 +33,7 @@ class StepDone:
     perf: dict[str, float]
     state_hash: str | None = None  # 64 hexadecimal digits, at the steps where the ranks' states are compared
     health: dict[str, float] = field(default_factory=dict)
+    times: Record = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gen_dist.engine.ownership import Ownership
 from gen_dist.events import CheckpointReady, Event, Message, Pictures, StepDone, Where
 from gen_dist.health import Health
 from gen_dist.showing import COLUMNS, reconstruct_images, sample_images
+from gen_dist.step_times import DATA, Record, StepTimes, to_record
 from gen_dist.vital_signs import VitalSigns
 
 SHOWN_SAMPLES, SHOWN_RECONSTRUCTIONS = 64, 32
@@ -38,7 +39,7 @@ class Reporter:
     def __init__(self, engine: Engine, config: RunConfig, pack: Pack, send: Callable[[Event], None]) -> None:
         self.engine, self.config, self.pack, self.send = engine, config, pack, send
         self.reports = False
-        self.since, self.steps, self.waited = time.perf_counter(), 0, 0.0
+        self.since, self.times = time.perf_counter(), StepTimes()
         shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
         self.originals = pack.read(shown)
         self.vital_signs, self.health = VitalSigns(pack, engine.loader.stream), Health(config)
@@ -46,13 +47,14 @@ class Reporter:
         self.latest: Step | None = None
 
     def step_done(self, step: Step) -> None:
-        self.steps, self.waited = self.steps + 1, self.waited + step.report.waited
+        self.note_times(step.report)
         self.latest = step
         self.health.note(step.report.losses)
         if self.is_recorded(step.number):
             train = self.config.train
             shown = step.state_hash if is_due(step.number, train.hash_every) or step.number == train.steps else None
-            self.kept.append(StepDone(step.number, step.report.losses, self.performance(), shown))
+            perf, times = self.performance()
+            self.kept.append(StepDone(step.number, step.report.losses, perf, shown, times=times))
         if self.reports:
             self.tell(step)
 
@@ -106,17 +108,23 @@ class Reporter:
         """Whether more than numbers is due after it."""
         return step.last or is_due(step.number, self.config.train.sample_every, self.config.train.checkpoint_every)
 
-    def performance(self) -> dict[str, float]:
-        """Averages over the steps since the last call."""
-        now = time.perf_counter()
-        seconds = (now - self.since) / self.steps
-        waiting = self.waited / self.steps / self.engine.ownership.workers
-        self.since, self.steps, self.waited = now, 0, 0.0
-        return {
-            "images_per_second": self.config.train.batch_size / seconds,
-            "step_seconds": seconds,
-            "data_wait_fraction": min(1.0, waiting / seconds),
-        }
+    def note_times(self, report: StepReport) -> None:
+        self.times.steps += 1
+        for phase, tally in report.tallies:
+            if tally.knows:
+                if tally.measured.shape[1] != (self.times.ranks or tally.measured.shape[1]):
+                    self.times.seconds.clear()  # of another group's ranks
+                self.times.add(phase, tally.measured)
+
+    def performance(self) -> tuple[dict[str, float], Record]:
+        """Averages over the steps since the last call, and where their time went."""
+        now, times = time.perf_counter(), self.times
+        seconds = (now - self.since) / times.steps
+        self.since, self.times = now, StepTimes()
+        found = {"images_per_second": self.config.train.batch_size / seconds, "step_seconds": seconds}
+        if times.seconds:
+            found["data_wait_fraction"] = times.share(DATA)
+        return found, to_record(times)
 
     def pictures(self, step: int) -> list[Pictures]:
         """Samples, and reconstructions where the model makes any."""

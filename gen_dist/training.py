@@ -26,6 +26,7 @@ from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.reducer import Reducer
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.state import State
+from gen_dist.engine.stopwatch import Stopwatch, clock_of
 from gen_dist.engine.tally import Asked
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import Event, Where
@@ -159,7 +160,8 @@ class Trainer:
         last = report.stop or step == self.config.train.steps
         self.unsettled = None
         if self.balancer is not None and all(pace > 0 for pace in report.pace):  # 0: the first step of a group
-            decided = self.balancer.note(report.pace, report.exchange)
+            summed_in_tree = self.config.train.reducer == "tree"  # where uneven shares cost more of exchanging
+            decided = self.balancer.note(report.pace, report.exchange if summed_in_tree else 0.0)
             if decided != self.engine.ownership:
                 self.reporter.ownership_changed(step, decided)
             self.engine.ownership = decided
@@ -217,7 +219,7 @@ def build_engine(
     )  # fmt: skip
     return Engine(
         objective, state, loader, build_reducer(config, group), Draws(config.seed), batching, assignment.ownership,
-        assignment.rank, device, config.train.precision, watch, check,
+        assignment.rank, device, config.train.precision, watch, check, stopwatch=Stopwatch(clock_of(device)),
     )  # fmt: skip
 
 

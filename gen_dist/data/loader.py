@@ -5,8 +5,9 @@ Shapes: n samples of a microbatch, C channels, H rows, W columns.
 
 import itertools
 import math
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from gen_dist.data.augmentation import Augment
-from gen_dist.data.gathering import Gatherer
+from gen_dist.data.gathering import Gatherer, Plan
 from gen_dist.data.pixels import Images
 from gen_dist.data.stream import Batching
 
@@ -59,6 +60,25 @@ class _Task(NamedTuple):
         return all(chunk.done() for chunk in self.chunks)
 
 
+class Busy:
+    """Seconds of all threads together."""
+
+    def __init__(self) -> None:
+        self._seconds = np.zeros(3)
+        self._lock = threading.Lock()
+
+    def add(self, decoding: float, augmenting: float, everything: float) -> None:
+        with self._lock:
+            self._seconds += decoding, augmenting, everything
+
+    def take(self) -> tuple[float, float, float]:
+        """What was added since the last call."""
+        with self._lock:
+            decoding, augmenting, everything = self._seconds.tolist()
+            self._seconds[:] = 0
+            return decoding, augmenting, everything
+
+
 class Loader:
     """Hands out microbatches and loads the following ones meanwhile.
 
@@ -88,7 +108,7 @@ class Loader:
         threads: int = 1,
         prefetch: int = 2,
     ) -> None:
-        self.waited = 0.0
+        self._busy = Busy()
         self._batching = batching
         self._prefetch = prefetch
         self._shape = (batching.microbatch_size, *pack.shape)
@@ -102,7 +122,7 @@ class Loader:
         self._free: list[torch.Tensor] = []
 
     def get(self, step: int, read: int, indices: Sequence[int]) -> list[Microbatch]:
-        """The microbatches `indices` of one read, waiting until they are ready; `waited` grows by the seconds.
+        """The microbatches `indices` of one read, waiting until they are ready.
 
         The next reads are then loaded in the background for the same indices, and what was loaded for others is
         dropped. Asking again for the same read loads it again, into other buffers.
@@ -112,15 +132,12 @@ class Loader:
         """
         keys = [_Key(step, read, index) for index in indices]
         self._schedule(keys + [_Key(*place, index) for place in self._following(step, read) for index in indices])
-        started = time.perf_counter()
         try:
             microbatches = [self._tasks[key].wait() for key in keys]
         except BaseException:
             for key in keys:
                 self._abandoned.append(self._tasks.pop(key))
             raise
-        finally:
-            self.waited += time.perf_counter() - started
         self._held += [(step, self._tasks.pop(key).buffer) for key in keys]
         return microbatches
 
@@ -128,6 +145,14 @@ class Loader:
         """Take back the buffers of all reads of `step` and of earlier steps; their microbatches are void."""
         self._free += [buffer for held, buffer in self._held if held <= step]
         self._held = [(held, buffer) for held, buffer in self._held if held > step]
+
+    def split_wait(self, measured: Mapping[str, float]) -> dict[str, float]:
+        """`measured` (see `step_times`), its `data_wait` divided as the threads' time was since the last call: what of
+        it was decoding, what augmenting. The rest is reading, and whatever else kept them."""
+        decode, augment, everything = self._busy.take()
+        wait = measured.get("data_wait", 0.0)
+        found = {"decode": wait * decode / everything, "augment": wait * augment / everything} if everything else {}
+        return {**measured, **found, "data_wait": wait - sum(found.values())}
 
     def close(self) -> None:
         """Drop what was loaded ahead and end the threads. What was handed out stays valid."""
@@ -153,9 +178,14 @@ class Loader:
     def _start(self, key: _Key) -> _Task:
         plan, buffer = self._source.plan(self._batching.positions(*key)), self._buffer()
         pixels = buffer.numpy()
-        chunks = [self._executor.submit(self._source.fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
+        chunks = [self._executor.submit(self._fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
         microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))
         return _Task(microbatch, buffer, chunks)
+
+    def _fill(self, out: np.ndarray, plan: Plan) -> None:
+        started = time.perf_counter()
+        decoding, augmenting = self._source.fill(out, plan)
+        self._busy.add(decoding, augmenting, time.perf_counter() - started)
 
     def _buffer(self) -> torch.Tensor:
         """A buffer that nobody holds and no thread writes."""

@@ -1,16 +1,16 @@
 """The `ddp` reducer: torch DistributedDataParallel around one module per phase."""
 
 import inspect
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.graph import register_multi_grad_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from gen_dist.data.loader import Microbatch
-from gen_dist.draws import SampleDraws
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
 from gen_dist.engine.reducer import Work
@@ -22,7 +22,6 @@ class DDPReducer:
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group, self.world_size = group, group.size()
         self.wrapped: dict[str, DistributedDataParallel] = {}
-        self.seconds = self.exchange_seconds = 0.0
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
@@ -30,27 +29,19 @@ class DDPReducer:
         wrapped = self.wrap(program)
         scale = self.world_size / batch_size
         numbers: list[Tensor] = []
-        self.seconds = 0.0
         with wrapped.no_sync():  # forward too: DDP decides in forward whether this backward will reduce
             for microbatch, draws in work[:-1]:
-                loss, vector = self.forward(wrapped, microbatch, draws)
+                loss, vector = wrapped(microbatch, draws)
+                program.mark("backward")
                 (loss * scale).backward()
                 numbers.append(vector)
-        loss, vector = self.forward(wrapped, *work[-1])
+        loss, vector = wrapped(*work[-1])
         program.reduces()  # while this backward goes on
-        (loss * scale).backward()
+        program.mark("backward")
+        with marking_the_end(program):
+            (loss * scale).backward()
         numbers.append(vector)
-        self.seconds /= len(work)
         return self.sum(torch.cat((torch.stack(numbers).sum(0), extra)))
-
-    def forward(
-        self, wrapped: DistributedDataParallel, microbatch: Microbatch, draws: SampleDraws
-    ) -> tuple[Tensor, Tensor]:
-        """Only this is timed: the last backward also waits for the other ranks."""
-        started = time.perf_counter()
-        result = wrapped(microbatch, draws)
-        self.seconds += time.perf_counter() - started
-        return result
 
     def wrap(self, program: PhaseProgram) -> DistributedDataParallel:
         name = program.phase.name
@@ -70,6 +61,15 @@ class DDPReducer:
 
     def reset(self) -> None:
         self.wrapped.clear()
+
+
+@contextmanager
+def marking_the_end(program: PhaseProgram) -> Iterator[None]:
+    """Of a backward pass that goes on to wait for the other ranks, which is "reduce"."""
+    trained = [parameter for parameter in program.parameters() if parameter.requires_grad]
+    with register_multi_grad_hook(trained, lambda gradients: program.mark("reduce")):
+        yield
+    program.mark("reduce")  # where some had no gradient
 
 
 def without_buffer_sync() -> dict[str, Any]:

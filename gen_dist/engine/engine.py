@@ -26,7 +26,8 @@ from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
 from gen_dist.engine.state import State
-from gen_dist.engine.tally import NOTHING, UNKNOWN, Asked, Pace, read_tallies, sum_paces, write_tally
+from gen_dist.engine.stopwatch import HostClock, Stopwatch
+from gen_dist.engine.tally import NOTHING, Asked, Tally, merge_paces, read_tally, write_tally
 from gen_dist.errors import RunError
 from gen_dist.events import Where
 from gen_dist.models.growth import stage_of
@@ -42,9 +43,9 @@ class StepReport:
     losses: dict[str, float]
     stop: bool  # some rank was asked to stop
     pause: bool  # some rank was asked to let its group be changed
-    waited: float  # seconds that ranks waited for data, summed over ranks
+    tallies: tuple[tuple[str, Tally], ...]  # of each phase, by its name
     pace: tuple[float, ...]  # each rank's seconds per microbatch in the step before; 0: not known
-    exchange: float  # seconds of that step in which the rank that waited least waited for the others' gradients
+    exchange: float  # seconds of that step that went into collectives, of the rank that waited least for others
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Engine:
     tallies: list[Tensor] = field(default_factory=list)  # theirs
     reduced: Reduced | None = None
     journal: Journal | None = None  # of all that is committed, while a newcomer follows
-    timed: dict[int, Pace] = field(default_factory=dict)  # each phase of the step in progress
-    pace: Pace = UNKNOWN  # the step before
+    stopwatch: Stopwatch = field(default_factory=lambda: Stopwatch(HostClock()))
+    computed: dict[str, int] = field(default_factory=dict)  # microbatches of each phase, the last time
 
     def step(self, asked: Asked = NOTHING) -> StepReport:
         """Do the next step and count it in `state.step`. One that was cut off goes on after its last committed phase.
@@ -96,9 +97,8 @@ class Engine:
             self.run_phase(len(self.committed), phase, asked)
         self.loader.release(self.state.step)
         self.state.go_to(self.state.step + 1)
-        report = StepReport(merge_losses(self.committed), *read_tallies(self.tallies))
-        self.pace = sum_paces(self.timed.values())
-        self.committed, self.tallies, self.timed = [], [], {}
+        report = make_report(self.committed, self.tallies)
+        self.committed, self.tallies = [], []
         return report
 
     def run_phase(self, number: int, phase: Phase, asked: Asked) -> None:
@@ -108,6 +108,7 @@ class Engine:
             reduced = self.compute(number, program, asked)
             self.reduced = reduced
             self.report(phase, "agree")
+            self.stopwatch.mark("reduce")
             if self.agree(reduced.finite):
                 self.commit()
                 return
@@ -120,18 +121,23 @@ class Engine:
         """Gradients of the global batch into `grad`, and what was summed with them."""
         phase = program.phase
         self.report(phase, "data")
-        before = self.loader.waited
         work = self.load(number, phase, self.ownership.of(self.rank))
-        waited = self.loader.waited - before
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
-        extra = write_tally(asked, waited, self.pace, self.rank, self.ownership.workers).to(self.device)
+        extra = self.tally(phase, asked).to(self.device)
         numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
-        self.timed[number] = Pace(self.reducer.seconds, self.reducer.exchange_seconds)
+        self.stopwatch.mark("optimise")
+        self.computed[phase.name] = len(work)
         losses, statistics = program.unpack(numbers[: -len(extra)])
         means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
         norms = {name: gradient_norm(program, name) for name in phase.trains}
         return Reduced(program, means, statistics, norms, numbers[-len(extra) :].cpu())
+
+    def tally(self, phase: Phase, asked: Asked) -> Tensor:
+        """What this rank adds to the phase's, with its times of the phase's last time."""
+        count = self.computed.get(phase.name, 0)
+        measured = self.loader.split_wait(self.stopwatch.take(phase.name)) if count else {}
+        return write_tally(asked, measured, count, self.rank, self.ownership.workers)
 
     def load(self, number: int, phase: Phase, indices: Sequence[int]) -> Work:
         """Microbatches of the batch that the phase reads, on the device, with their draws."""
@@ -139,9 +145,11 @@ class Engine:
         if phase.read is None:
             microbatches = [self.without_images(index) for index in indices]
         else:
-            microbatches = [
-                replace(m, images=m.images.to(self.device)) for m in self.loader.get(step, phase.read, indices)
-            ]
+            self.stopwatch.mark("data_wait")
+            loaded = self.loader.get(step, phase.read, indices)
+            self.stopwatch.mark("to_device")
+            microbatches = [replace(m, images=m.images.to(self.device)) for m in loaded]
+        self.stopwatch.mark("other")
         return [(m, self.draws.at(step, number, m.positions, self.device)) for m in microbatches]
 
     def without_images(self, index: int) -> Microbatch:
@@ -163,6 +171,7 @@ class Engine:
         reduced, state = self.reduced, self.state
         program, phase = reduced.program, reduced.program.phase
         self.report(phase, "optimise")
+        self.stopwatch.mark("optimise")
         if self.journal is not None and self.journal.is_whole:
             self.journal.write(self.entry(reduced))
         rates = {}
@@ -177,6 +186,7 @@ class Engine:
         self.committed.append(Committed(phase.name, reduced.losses | figures))
         self.tallies.append(reduced.tally)
         self.reduced = None
+        self.stopwatch.end_phase()
         self.report(phase, "commit")
 
     def entry(self, reduced: Reduced) -> Entry:
@@ -206,6 +216,7 @@ class Engine:
 
     def prepare(self, phase: Phase) -> PhaseProgram:
         """What comes before the first microbatch of a phase."""
+        self.stopwatch.begin(phase.name)
         self.follow_growth()
         program = self.program(phase)
         freeze_all_but(self.state.modules, phase.trains)
@@ -217,7 +228,9 @@ class Engine:
         """Go on as this rank of another group."""
         self.reducer.reset()
         self.programs.clear()
-        self.reducer, self.ownership, self.rank, self.pace = reducer, ownership, rank, UNKNOWN
+        self.reducer, self.ownership, self.rank = reducer, ownership, rank
+        self.stopwatch.reset()
+        self.computed.clear()
 
     def agree(self, finite: bool) -> bool:
         """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
@@ -234,6 +247,7 @@ class Engine:
                 self.precision,
                 self.check,
                 partial(self.report, phase, "reduce"),
+                self.stopwatch.mark,
             )
         program = self.programs[phase.name]
         program.phase = phase
@@ -241,6 +255,13 @@ class Engine:
 
     def report(self, phase: Phase, stage: str) -> None:
         self.watch(Where(self.state.step + 1, phase.name, stage))
+
+
+def make_report(committed: Sequence[Committed], numbers: Sequence[Tensor]) -> StepReport:
+    tallies = [read_tally(sums) for sums in numbers]
+    named = tuple((phase.phase, tally) for phase, tally in zip(committed, tallies, strict=True))
+    stop, pause = any(tally.stop for tally in tallies), any(tally.pause for tally in tallies)
+    return StepReport(merge_losses(committed), stop, pause, named, *merge_paces(tallies))
 
 
 def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
@@ -255,7 +276,7 @@ def gradient_norm(program: PhaseProgram, name: str) -> float:
     return torch.nn.utils.get_total_norm(gradients_of(program, name)).item()
 
 
-def merge_losses(committed: list[Committed]) -> dict[str, float]:
+def merge_losses(committed: Sequence[Committed]) -> dict[str, float]:
     """The step's losses; a name that several phases have is averaged over them."""
     collected: dict[str, list[float]] = {}
     for phase in committed:

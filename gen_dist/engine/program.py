@@ -24,20 +24,22 @@ class PhaseProgram(nn.Module):
         precision: str,
         check: Callable[[], None] = lambda: None,
         reduces: Callable[[], None] = lambda: None,
+        mark: Callable[[str], None] = lambda part: None,
     ) -> None:
         """`check` is called before every microbatch, and raises where it is not worth computing; `reduces` by the
-        reducer, when what is left is the other ranks' part."""
+        reducer, when what is left is the other ranks' part; `mark` with the part of `step_times` that begins."""
         super().__init__()
         self.phase = phase
         self.trained = nn.ModuleDict({name: modules[name] for name in phase.trains})
         self.others = {"all": modules}  # inside a dict, so that torch does not register them
         self.device, self.autocast = device, precision == "bf16"
-        self.check, self.reduces = check, reduces
+        self.check, self.reduces, self.mark = check, reduces, mark
         self.loss_names: list[str] = []
         self.statistics_sizes: dict[str, list[list[int]]] = {}  # by module, norm layer and call
 
     def forward(self, microbatch: Microbatch, draws: SampleDraws) -> tuple[Tensor, Tensor]:
         """The loss summed over the microbatch, and one float64 vector: all losses, then batch-norm statistics."""
+        self.mark("forward")
         self.check()
         modules = self.others["all"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):

@@ -17,14 +17,11 @@ Work = Sequence[tuple[Microbatch, SampleDraws]]
 
 
 class Reducer(Protocol):
-    # In the last `accumulate`:
-    seconds: float  # per microbatch, without waiting for others: comparable between ranks
-    exchange_seconds: float  # seconds after the last backward, waiting for others included; 0 where that is not known
-
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
     ) -> Tensor:
-        """Leaves in every trained parameter's `grad` the gradient of the global batch's mean loss.
+        """Leaves in every trained parameter's `grad` the gradient of the global batch's mean loss. Marks in the program
+        when "backward" begins, and when it ends and only "reduce" is left.
 
         Args:
             program: the phase; its parameters' `grad` must be None.

@@ -3,7 +3,6 @@
 So any number of workers gets the same bits, if every microbatch's gradient has the same bits everywhere.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,7 +25,6 @@ class TreeReducer:
         self.exchange = Exchange(group) if group is not None else None
         self.rank = group.rank() if group is not None else 0
         self.stacks: dict[str, GradientStack] = {}
-        self.seconds = self.exchange_seconds = 0.0
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
@@ -39,15 +37,14 @@ class TreeReducer:
             if self.exchange is not None:
                 transfers.append(Transfer(self.exchange, pieces, plan(ownership), number))
 
-        started = time.perf_counter()
         for add, (microbatch, draws) in zip(added, work, strict=True):
             loss, vector = program(microbatch, draws)
             numbers.append(torch.cat((vector, extra if add is added[0] else torch.zeros_like(extra))))
             for _ in range(add.merges):
                 numbers[-2:] = [numbers[-2] + numbers[-1]]
+            program.mark("backward")
             self.backward(program, loss / batch_size, add, send if add is added[-1] else None)
-        computed = time.perf_counter()
-        self.seconds = (computed - started) / len(work)
+        program.mark("reduce")
         program.reduces()
         stack = self.stacks[program.phase.name]
         send(numbers, len(stack.layout.buckets))
@@ -56,7 +53,6 @@ class TreeReducer:
         for transfer in transfers:
             transfer.finish()
         stack.show(0)
-        self.exchange_seconds = time.perf_counter() - computed
         return numbers[0]
 
     def backward(

@@ -27,14 +27,14 @@ class MetricsFile:
             raise UserError(f"metrics '{path}': cannot be written ({error.strerror}); check your rights") from None
         self.last_step: int = rows[-1]["step"] if rows else 0
 
-    def append(self, step: int, values: Mapping[str, float | str]) -> bool:
-        """Record `values` at `step`, unless that step or a later one is there already; tells whether it did.
+    def append(self, step: int, values: Mapping[str, Any]) -> bool:
+        """Record `values` (JSON) at `step`, unless that step or a later one is there already; tells whether it did.
 
         Raises ValueError for a value that is not finite (JSON knows none), UserError where the disk refuses.
         """
         if step <= self.last_step:
             return False
-        row = {"step": step} | {k: value if isinstance(value, str) else float(value) for k, value in values.items()}
+        row = {"step": step} | {k: v if isinstance(v, str | Mapping) else float(v) for k, v in values.items()}
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
         try:
             written = self._file.write(line)

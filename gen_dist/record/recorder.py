@@ -1,6 +1,7 @@
 """From the engine's events to the run folder, W&B and the terminal. The only writer of all three."""
 
 import time
+from typing import Any
 
 from gen_dist.errors import UserError
 from gen_dist.events import CheckpointReady, Event, HealthWarning, Message, Pictures, StepDone
@@ -10,6 +11,7 @@ from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.record.progress import Progress
 from gen_dist.record.run_folder import RunFolder, State
 from gen_dist.record.tracking import PICTURE_KINDS, Tracker
+from gen_dist.step_times import flat_times
 
 _STATUS_SECONDS = 1.0
 _TRACKER_SECONDS = {"finished": 60.0, "stopped": 15.0, "failed": 5.0}  # what W&B gets to send its last rows
@@ -84,13 +86,14 @@ class Recorder:
 
     def _step_done(self, event: StepDone) -> None:
         self._step = event.step
-        row: dict[str, float | str] = {f"train/{name}": value for name, value in event.losses.items()}
+        row: dict[str, Any] = {f"train/{name}": value for name, value in event.losses.items()}
         row |= {f"perf/{name}": value for name, value in event.perf.items()}
         row |= {f"health/{name}": value for name, value in event.health.items()}
         if event.state_hash is not None:
             row["state_hash"] = event.state_hash
-        if self._metrics.append(event.step, row) and self._tracker:
-            self._tracker.log(event.step, row)
+        nested = {"time": event.times} if event.times else {}
+        if self._metrics.append(event.step, row | nested) and self._tracker:
+            self._tracker.log(event.step, row | flat_times(event.times))
         if self._progress:
             self._progress.update(event.step, event.losses, event.perf)
         if time.monotonic() >= self._status_due:

@@ -348,17 +348,25 @@ def test_places_outside_the_step_are_refused(place):
         loader.get(*place)
 
 
-def test_waiting_is_counted():
-    with loading(prefetch=1) as loader:
+def test_waiting_is_divided_as_the_threads_time_was():
+    with loading(prefetch=0) as loader:
+        loader._busy.take()
+        loader._busy.add(3.0, 1.0, 8.0)
+        found = loader.split_wait({"data_wait": 2.0, "forward": 5.0})
+        assert found == {"data_wait": 1.0, "decode": 0.75, "augment": 0.25, "forward": 5.0}
+        assert loader.split_wait({"data_wait": 2.0}) == {"data_wait": 2.0}  # nobody has worked since
+
+
+def test_the_threads_time_is_measured():
+    with loading(prefetch=0) as loader:
         gate = Gate(loader)
         gate.held_up = {0}
         threading.Timer(0.2, gate.open.set).start()
         loader.get(0, 0, [0])
-        assert 0.15 < loader.waited < 10
-        loader._executor.submit(lambda: None).result()  # the next read is ready now
-        before = loader.waited
-        loader.get(0, 1, [0])
-        assert loader.waited - before < 0.1
+        decoding, augmenting, everything = loader._busy.take()
+    assert everything > 0.15  # held up before it found an image
+    assert 0 <= decoding + augmenting < 0.1
+    assert augmenting > 0
 
 
 def test_close_ends_the_threads_and_leaves_what_was_handed_out():

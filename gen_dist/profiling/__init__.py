@@ -1,0 +1,1 @@
+"""Why training is slow: from where the time of steps went to what to change."""
