@@ -3,7 +3,8 @@
 `worker` counts processes as they are started: the first ones are the first ranks, replacements come after them.
 `kill`, `stop`, `segfault`, `raise` and `nan` hit at a step, or at a stage of the start ("import", "rendezvous"); a
 stopped process goes on after `seconds`, if they are given. `probe` makes a worker look like a machine that rounds
-differently.
+differently. `slow` takes `seconds` more, from step S on, of what its stage says: "data", of each chunk that a loader's
+thread fills; "compute", of each microbatch; "optimise", of each phase's update.
 
 A fault that fires writes its proof file first, so that a test can tell a run that survived from one never hurt.
 """
@@ -13,10 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gen_dist.events import Where
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gen_dist.engine.reducer import Work
     from gen_dist.objectives.base import Phase
 
+T = TypeVar("T")
 VARIABLE = "GEN_DIST_FAULT"
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segfault": signal.SIGSEGV}
 
@@ -57,6 +60,19 @@ class Fault:
         os.kill(os.getpid(), SIGNALS[self.kind])
         if self.kind == "segfault":
             time.sleep(60)  # Ray's handler writes for a while: nothing may be computed meanwhile
+
+    def wait(self, engine: "Engine") -> None:
+        if engine.state.step + 1 >= self.step:
+            self.proof.write_text(f"{self.kind}\n")
+            time.sleep(self.seconds or 0.0)
+
+
+def after(first: Callable[[], None], then: Callable[..., T]) -> Callable[..., T]:
+    def both(*args: Any, **options: Any) -> T:
+        first()
+        return then(*args, **options)
+
+    return both
 
 
 def parse_fault(text: str) -> Fault:
@@ -99,6 +115,19 @@ class Injector:
             return work
 
         engine.load = spoilt  # type: ignore[method-assign]
+
+    def slow_down(self, engine: "Engine") -> None:
+        """Let what faults of kind `slow` are about take longer."""
+        for fault in self.faults:
+            if fault.kind == "slow":
+                wait = partial(fault.wait, engine)
+                if fault.stage == "data":
+                    engine.loader.fill_chunk = after(wait, engine.loader.fill_chunk)  # type: ignore[method-assign]
+                elif fault.stage == "compute":
+                    engine.check = after(wait, engine.check)
+                else:
+                    for optimizer in engine.state.optimizers.values():
+                        optimizer.step = after(wait, optimizer.step)  # type: ignore[method-assign, assignment]
 
     def disturb(self, probe: str) -> str:
         """The hash of a probe, or another where a fault of kind `probe` hits."""

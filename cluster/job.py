@@ -19,3 +19,4 @@ class Job:
     init: Files | None
     first_step: int = 0
     last: Callable[[], Files | None] = lambda: None
+    only_exchanges: bool = False  # see Assignment

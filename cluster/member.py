@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -55,10 +54,12 @@ class Member:
         return self.actor.identify.remote(job.config.data.path, job.pack, job.data_hash)
 
     def build(
-        self, config: RunConfig, pack: Path, resume: ray.ObjectRef | None = None, init: ray.ObjectRef | None = None
+        self, config: RunConfig, job: Job, resume: ray.ObjectRef | None = None, init: ray.ObjectRef | None = None
     ) -> None:
-        """Let it make what it trains; it then waits for its first generation, which tells its place."""
-        assignment = Assignment(config, pack, 0, Ownership.equal(config.train.microbatches, 1))
+        """Let it make what it trains; it then waits for its first generation, which tells its place. `config` is the
+        job's, resolved."""
+        alone = Ownership.equal(config.train.microbatches, 1)
+        assignment = Assignment(config, job.pack, 0, alone, only_exchanges=job.only_exchanges)
         self.asked["run"] = self.actor.run.remote(assignment, resume, init)
         self.asked["halt"] = self.actor.halt.remote(NEW, True)
         self.heard = time.monotonic()  # what it answered before was waited for elsewhere

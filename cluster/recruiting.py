@@ -110,12 +110,12 @@ class Recruits:
                 if self.probe is not None:
                     self.ask(member, "probe", config)
                 else:
-                    member.build(config, self.job.pack)
+                    member.build(config, self.job)
             case str():
                 if answer != self.probe:
                     self.unfit.add(member.node.node_id)
                     raise UserError("it computes other bits than the run's workers")
-                member.build(config, self.job.pack)
+                member.build(config, self.job)
             case Halted():
                 member.halted = answer
                 member.rounds += 1

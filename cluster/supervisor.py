@@ -117,7 +117,7 @@ class Supervisor:
         """Let the members build what they train; each then waits for its generation."""
         files = ray.put(resume), ray.put(init)  # once, not once for each worker
         for member in self.group.members:
-            member.build(self.config, self.job.pack, *files)
+            member.build(self.config, self.job, *files)
         self.group.expect(self.patience.most)
         self.begun = time.monotonic()
 

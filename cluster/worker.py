@@ -89,6 +89,7 @@ class TrainWorker:
             assignment, self.outbox.send, self.note, self.turn.check, self.loan.between_steps
         )
         self.faults.spoil(trainer.engine)
+        self.faults.slow_down(trainer.engine)
         try:
             halted = Halted(trainer.standing)
             while (membership := self.turn.wait(halted, self.outbox.wake)) is not None:

@@ -20,6 +20,7 @@ class Assignment:
     ownership: Ownership
     resume: Files | None = None  # a checkpoint to continue
     init: Files | None = None  # a checkpoint whose weights to start from
+    only_exchanges: bool = False  # computes next to nothing, to measure what else there is
 
     @property
     def reports(self) -> bool:

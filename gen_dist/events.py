@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gen_dist.step_times import Record
+from gen_dist.step_times import Record, Span
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,13 @@ class HealthWarning:
     text: str
 
 
-Event = StepDone | Pictures | CheckpointReady | Message | HealthWarning
+@dataclass(frozen=True)
+class Timeline:
+    """What a rank's thread did in the steps that are traced."""
+
+    rank: int
+    host: str
+    spans: list[Span] = field(repr=False)
+
+
+Event = StepDone | Pictures | CheckpointReady | Message | HealthWarning | Timeline

@@ -5,6 +5,7 @@ Shapes: P parts, R ranks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,19 @@ MEASURED = ("data_wait", "decode", "augment", "to_device", "forward", "backward"
 PARTS = ("data_wait", "decode", "augment", "to_device", "forward", "backward", "wait", "exchange", "optimise",
          "bookkeeping", "other")  # fmt: skip
 DATA = ("data_wait", "decode", "augment")  # of waiting for the loader: what its threads did meanwhile
+
+
+class Span(NamedTuple):
+    """From `start` on, in seconds by the clock of its rank, for `seconds`."""
+
+    phase: str
+    part: str
+    start: float
+    seconds: float
+
+    @property
+    def end(self) -> float:
+        return self.start + self.seconds
 
 
 def split_reduce(measured: np.ndarray) -> np.ndarray:

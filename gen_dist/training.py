@@ -3,6 +3,7 @@
 config -> pack -> loader -> engine -> events. Every worker runs this; only the one that reports sends events.
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -29,12 +30,14 @@ from gen_dist.engine.state import State
 from gen_dist.engine.stopwatch import Stopwatch, clock_of
 from gen_dist.engine.tally import Asked
 from gen_dist.engine.tree_reducer import TreeReducer
-from gen_dist.events import Event, Where
+from gen_dist.events import Event, Timeline, Where
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
+from gen_dist.objectives.ones import Ones
 from gen_dist.reporting import Reporter, Step, is_due
 from gen_dist.standing import Place, Standing
 
+UNTRACED_STEPS = 2  # at first: memory is touched, code compiled
 UNHASHED = "not hashed: a worker's state on its way to another"
 
 
@@ -89,6 +92,7 @@ class Trainer:
         with explain_out_of_memory(self.config, self.pack.shape[2]):
             self.engine = build_engine(assignment, self.pack, watch, None, check)
         self.reporter = Reporter(self.engine, self.config, self.pack, send)
+        self.first_step, self.send = self.engine.state.step, send
         self.group: dist.ProcessGroup | None = None
         self.balancer: Balancer | None = None
         self.unsettled: StepReport | None = None  # of the last step, until all ranks are known to hold the same state
@@ -165,7 +169,19 @@ class Trainer:
             if decided != self.engine.ownership:
                 self.reporter.ownership_changed(step, decided)
             self.engine.ownership = decided
+        self.trace(step)
         self.reporter.step_done(Step(step, report, last, state_hash))
+
+    def trace(self, step: int) -> None:
+        """Begin to keep what the thread does, or say what it did."""
+        stopwatch, since = self.engine.stopwatch, step - self.first_step
+        if since == UNTRACED_STEPS and self.config.train.trace_steps:
+            stopwatch.settle()
+            stopwatch.kept = []
+        elif since == UNTRACED_STEPS + self.config.train.trace_steps and stopwatch.kept is not None:
+            stopwatch.settle()
+            self.send(Timeline(self.engine.rank, socket.gethostname(), stopwatch.kept))
+            stopwatch.kept = None
 
     def snapshot(self) -> Files:
         """The state between two steps, as a checkpoint."""
@@ -206,6 +222,8 @@ def build_engine(
     config = assignment.config
     device = torch.device(config.train.device)
     objective = build_objective(config)
+    if assignment.only_exchanges:
+        objective = Ones(objective)
     state = State.create(config, pack.shape[2], objective.shown, device)
     if assignment.resume is not None:
         check_checkpoint(read_facts(assignment.resume), checkpoint_facts(config, pack), "to resume")

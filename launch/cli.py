@@ -27,6 +27,7 @@ from gen_dist.launch.doctor import doctor
 from gen_dist.launch.node_commands import down, join, nodes, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.plan import plan
+from gen_dist.launch.profile import profile
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
 
@@ -42,8 +43,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS: tuple[Callable[..., Any], ...] = (
-    train, doctor, plan, status, stop, diff, up, join, nodes, down, prepare, inspect, verify, merge, split, generate,
-    configs, template, warm_up, version,
+    train, doctor, plan, profile, status, stop, diff, up, join, nodes, down, prepare, inspect, verify, merge, split,
+    generate, configs, template, warm_up, version,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -81,9 +81,7 @@ def check_head(address: str, head: str, token: str, deadline: float) -> HeadFact
     if facts == "refused":
         raise UserError(f"join {address}: refused the token; give the one that 'gen-dist up' said there")
     if isinstance(facts, str):
-        raise UserError(
-            f"join {address}: something listens there, but no Ray head answers ({facts}); check the port"
-        )
+        raise UserError(f"join {address}: something listens there, but no Ray head answers ({facts}); check the port")
     if ask_head(head, secrets.token_hex(16)) != "refused":
         raise UserError(
             f"join {address}: takes any token, so whoever reaches it can run code there; start it with 'gen-dist up'"

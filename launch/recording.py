@@ -23,6 +23,7 @@ class Recording:
     opened: Opened
     workers: int
     way: str  # the options to continue it in the same way
+    is_kept: bool = True  # else it is a measurement, and nobody looks for its folder
     recorder: Recorder | None = None
     tracker: Tracker | None = None
     has_content: bool = False  # something that must not be thrown away
@@ -77,11 +78,13 @@ class Recording:
         finished = steps >= self.opened.config.train.steps
         if finished:
             self.recorder.close("finished", f"{steps} steps", 0)
-            print(f"finished: {steps} steps; run folder {path}")
+            if self.is_kept:
+                print(f"finished: {steps} steps; run folder {path}")
         else:
             self.recorder.close("stopped", f"after step {steps}", request.exit_code)
             print(f"stopped after step {steps}; to go on: {self.resume_command}")
-        print(self.tracker.summary)
+        if self.is_kept:
+            print(self.tracker.summary)
         self.opened.folder.unlock()
         return 0 if finished else request.exit_code
 

@@ -28,6 +28,8 @@ class Request:
     resume: str  # "auto", "never" or a run folder
     init_from: Path | None
     run_dir: Path | None
+    is_kept: bool = True  # else it is a measurement, whose folder goes away with it
+    only_exchanges: bool = False  # see Assignment
 
     def check(self) -> None:
         """Refuse options that contradict each other.

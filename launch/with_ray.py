@@ -18,7 +18,7 @@ def run_with_ray(request: Request) -> int:
     """Train; returns the exit code."""
     with stop_on_signals(graceful=False) as stop:
         opened = open_run(request, print)
-        recording = Recording(opened, 0, request.way)
+        recording = Recording(opened, 0, request.way, request.is_kept)
         with recording.failures_recorded():
             steps = supervise(request, opened, recording, stop)
         return recording.end(steps, stop)
@@ -41,7 +41,7 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
         recording.workers = plan.workers
         job = Job(
             config, opened.pack_path, opened.pack.content_hash, opened.resume, opened.init, opened.first_step,
-            partial(read_latest, opened.folder),
+            partial(read_latest, opened.folder), request.only_exchanges,
         )  # fmt: skip
         supervisor = Supervisor(job, plan, own_address(request.address), recording.handle)
 

@@ -63,7 +63,7 @@ def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
         config = request.config()
         decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)  # refuse before any work
         opened = open_run(request, print)
-    recording = Recording(opened, meeting.world_size, request.way)
+    recording = Recording(opened, meeting.world_size, request.way, request.is_kept)
     with recording.failures_recorded():
         with meeting.refusal_told():
             meeting.announce(opened.config)
@@ -72,12 +72,18 @@ def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
             config, line = resolve_reproducibility(config, probes)
             stop.graceful = True
             meeting.start(config)
-        steps = record_training(config, [line] if line else [], opened, recording, meeting, stop)
+        steps = record_training(config, [line] if line else [], request, opened, recording, meeting, stop)
     return recording.end(steps, stop)
 
 
 def record_training(
-    config: RunConfig, lines: Sequence[str], opened: Opened, recording: Recording, meeting: Meeting, stop: StopRequest
+    config: RunConfig,
+    lines: Sequence[str],
+    request: Request,
+    opened: Opened,
+    recording: Recording,
+    meeting: Meeting,
+    stop: StopRequest,
 ) -> int:
     """Train as rank 0; returns the number of finished steps. `lines` are recorded first.
 
@@ -92,7 +98,7 @@ def record_training(
                 share_files(files, meeting.world_size)
             recording.start(config, lines)
             return train(
-                Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init),
+                Assignment(config, opened.pack_path, 0, ownership, opened.resume, opened.init, request.only_exchanges),
                 recording.handle, partial(recording.asked_to_stop, stop), position.note, group,
             )  # fmt: skip
     except Exception as error:

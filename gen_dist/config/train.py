@@ -28,6 +28,9 @@ class TrainSettings(Settings):
     keep_checkpoints: int = Field(3, ge=1, description="older checkpoints are deleted")
     sample_every: int = Field(500, ge=1, description="steps between pictures")
     log_every: int = Field(10, ge=1, description="steps between records; the first and the last always have one")
+    trace_steps: int = Field(
+        0, ge=0, le=1000, description="steps, of a run's first ones, whose timeline is kept in trace.json for Perfetto"
+    )
 
     @model_validator(mode="after")
     def batch_is_whole_microbatches(self) -> "TrainSettings":

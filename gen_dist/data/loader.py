@@ -178,11 +178,12 @@ class Loader:
     def _start(self, key: _Key) -> _Task:
         plan, buffer = self._source.plan(self._batching.positions(*key)), self._buffer()
         pixels = buffer.numpy()
-        chunks = [self._executor.submit(self._fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
+        chunks = [self._executor.submit(self.fill_chunk, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
         microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))
         return _Task(microbatch, buffer, chunks)
 
-    def _fill(self, out: np.ndarray, plan: Plan) -> None:
+    def fill_chunk(self, out: np.ndarray, plan: Plan) -> None:
+        """In one of the threads."""
         started = time.perf_counter()
         decoding, augmenting = self._source.fill(out, plan)
         self._busy.add(decoding, augmenting, time.perf_counter() - started)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from gen_dist.step_times import MEASURED
+from gen_dist.step_times import MEASURED, Span
 
 BETWEEN = "between phases"
 
@@ -57,6 +57,8 @@ class Stopwatch:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.began = clock.stamp()
+        self.kept: list[Span] | None = None  # all that is added up, where they are wanted for a trace
         self.reset()
 
     def reset(self) -> None:
@@ -93,5 +95,7 @@ class Stopwatch:
             seconds = self.clock.seconds(marks[0].stamp, marks[1].stamp)
             if seconds is None:
                 return
-            self.totals[marks[0].phase][marks[0].part] += seconds
-            marks.popleft()
+            phase, part, stamp = marks.popleft()
+            self.totals[phase][part] += seconds
+            if self.kept is not None:
+                self.kept.append(Span(phase, part, self.clock.seconds(self.began, stamp) or 0.0, seconds))

@@ -1,10 +1,13 @@
 """From the engine's events to the run folder, W&B and the terminal. The only writer of all three."""
 
+import json
 import time
 from typing import Any
 
+from gen_dist.atomic import write_atomic
 from gen_dist.errors import UserError
-from gen_dist.events import CheckpointReady, Event, HealthWarning, Message, Pictures, StepDone
+from gen_dist.events import CheckpointReady, Event, HealthWarning, Message, Pictures, StepDone, Timeline
+from gen_dist.profiling.trace import chrome_trace
 from gen_dist.record.checkpoints import write_checkpoint
 from gen_dist.record.metrics import MetricsFile
 from gen_dist.record.pictures import image_grid, save_png
@@ -40,6 +43,7 @@ class Recorder:
         self._step: int | None = None  # the last step of this process
         self._status_due = 0.0
         self._closed = False
+        self._timelines: dict[int, Timeline] = {}
         run_folder.set_status("running", steps=steps, message="")
 
     def handle(self, event: Event) -> None:
@@ -57,6 +61,9 @@ class Recorder:
                 self._folder.log(text)
             case Message():
                 self._say(event.text)
+            case Timeline():
+                self._timelines[event.rank] = event
+                self._write_trace()
             case HealthWarning():
                 self._say(f"warning: {event.text}")
                 if self._tracker:
@@ -112,6 +119,17 @@ class Recorder:
         save_png(path, image_grid(event.images, event.columns))
         if new and self._tracker:
             self._tracker.picture(event.step, event.kind, path)
+
+    def _write_trace(self) -> None:
+        """Of the ranks that have said so far what they did."""
+        found = dict(sorted(self._timelines.items()))
+        spans = {rank: timeline.spans for rank, timeline in found.items()}
+        trace = chrome_trace(spans, {rank: timeline.host for rank, timeline in found.items()})
+        path = self._folder.path / "trace.json"
+        try:
+            write_atomic(path, json.dumps(trace).encode())
+        except OSError as error:
+            raise UserError(f"trace '{path}': cannot be written ({error.strerror}); check the disk") from error
 
     def _position(self) -> dict[str, int]:
         return {"steps": self._steps} | ({} if self._step is None else {"step": self._step})

@@ -44,7 +44,7 @@ def test_what_a_device_has_not_reached_comes_later():
     clock = StepByStep()
     watch = Stopwatch(clock)
     through_a_phase(watch, "vae")
-    clock.known = 3.0
+    clock.known = 4.0
     taken = watch.take("vae")
     assert (taken["forward"], taken["backward"]) == (1.0, 0.0)
     clock.known = 9.0
@@ -57,6 +57,18 @@ def test_what_was_before_a_reset_is_forgotten():
     through_a_phase(watch, "vae")
     watch.reset()
     assert sum(watch.take("vae").values()) == 0.0
+
+
+def test_what_is_traced_is_all_that_is_added_up():
+    watch = Stopwatch(StepByStep())
+    through_a_phase(watch, "vae")
+    watch.take("vae")
+    watch.kept = []
+    through_a_phase(watch, "vae")
+    taken = watch.take("vae")
+    assert [span.part for span in watch.kept] == ["bookkeeping", "other", "forward", "backward", "reduce"]
+    assert sum(span.seconds for span in watch.kept) == sum(taken.values())
+    assert [span.start for span in watch.kept] == [5.0, 6.0, 7.0, 8.0, 9.0]
 
 
 def tallies(*ranks, workers=2):

@@ -1,0 +1,52 @@
+"""`gen-dist profile`: where each millisecond of a step goes, and what to change."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gen_dist.errors import UserError
+from gen_dist.launch.train import Overrides, parse_workers
+
+WHAT = ("loader", "compute", "reduce")
+
+
+def profile(
+    preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="see 'gen-dist configs'")] = "",
+    overrides: Overrides = None,
+    workers: Annotated[str, typer.Option(metavar="N|MIN:MAX|auto", help="training processes")] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="HOST:PORT of a running Ray cluster; default: start one"),
+    ] = None,
+    no_ray: Annotated[bool, typer.Option("--no-ray", help="plain torch: one process")] = False,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="steps that are measured")] = 20,
+    what: Annotated[
+        str | None, typer.Option(metavar="PART", help="measure one alone: loader, compute or reduce")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="try every value of KEY=A,B,C settings, and of workers=1,2")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="an earlier profile.json, or its folder: what changed")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="default: profiles/PRESET-TIME")] = None,
+) -> int:
+    """Train for a moment and say where the time goes, what is slowest, and what to change."""
+    from gen_dist.launch.profiling import Wanted, measure_part, profile_run, profile_sweep
+
+    settings = list(overrides or ())
+    if "=" in preset and not preset.endswith((".yaml", ".yml")):
+        settings, preset = [preset, *settings], ""
+    if not preset:
+        raise UserError("PRESET: missing; give a preset (see 'gen-dist configs') or a .yaml file")
+    if what is not None and what not in WHAT:
+        raise UserError(f"--what {what}: must be one of {', '.join(WHAT)}")
+    given = [name for name, is_given in (("--sweep", sweep), ("--what", what), ("--compare", compare)) if is_given]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: give one of them")
+    wanted = Wanted(preset, settings, parse_workers(workers), address, no_ray, steps, out)
+    wanted.check()
+    if sweep:
+        return profile_sweep(wanted)
+    return measure_part(wanted, what) if what else profile_run(wanted, compare)

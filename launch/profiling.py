@@ -1,0 +1,186 @@
+"""What `gen-dist profile` does: run, measure, write the profile's files, say what they mean."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from gen_dist.cluster.placement import Wish
+from gen_dist.config import RunConfig, flatten
+from gen_dist.errors import RunError, UserError
+from gen_dist.launch.request import Request
+from gen_dist.launch.train import parse_workers
+from gen_dist.presets import load_config
+from gen_dist.profiling.advice import advise
+from gen_dist.profiling.bottleneck import find_bottleneck
+from gen_dist.profiling.page import profile_page
+from gen_dist.profiling.profile import Profile, merge_rows, read_profile
+from gen_dist.profiling.sweep import Setting, axes_of, best_lines, sweep_table
+from gen_dist.profiling.tables import comparison_table, phase_table, profile_table
+from gen_dist.record.metrics import read_metrics
+from gen_dist.record.run_folder import default_run_path
+from gen_dist.training import UNTRACED_STEPS
+
+DECIDED = ("train.steps", "train.log_every", "train.trace_steps")  # by the profile itself
+NEVER = 10**9
+
+
+@dataclass(frozen=True)
+class Wanted:
+    preset: str
+    overrides: list[str]
+    workers: Wish | None
+    address: str | None
+    no_ray: bool
+    steps: int
+    out: Path | None
+
+    def check(self) -> None:
+        """Raises UserError for what cannot be profiled, before anything is started or written."""
+        for override in self.overrides:
+            if override.partition("=")[0] in DECIDED:
+                raise UserError(f"{override}: a profile decides that; use --steps {self.steps}, or 'gen-dist train'")
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise UserError("--no-ray: profiles one process; without torchrun, or with Ray's workers: --workers N")
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise UserError(f"--out {self.out}: is a file; name a folder")
+
+    @property
+    def folder(self) -> Path:
+        return self.out or default_run_path("profiles", self.preset)
+
+    def request(self, run_dir: Path, only_exchanges: bool = False) -> Request:
+        """A run of as many steps as are needed, which records each and nothing else."""
+        settings = [
+            *self.overrides, f"train.steps={UNTRACED_STEPS + self.steps + 1}", f"train.trace_steps={self.steps}",
+            "train.log_every=1", f"train.sample_every={NEVER}", f"train.checkpoint_every={NEVER}",
+            "wandb.mode=disabled",
+        ]  # fmt: skip
+        return Request(
+            self.preset,
+            settings,
+            self.workers,
+            self.address,
+            self.no_ray,
+            "never",
+            None,
+            run_dir,
+            False,
+            only_exchanges,
+        )
+
+
+def profile_run(wanted: Wanted, compare: Path | None) -> int:
+    """Profile a run; returns the exit code."""
+    before = read_profile(compare / "profile.json" if compare.is_dir() else compare) if compare else None
+    folder = wanted.folder
+    with tempfile.TemporaryDirectory(prefix="gen-dist-profile-") as temporary:
+        run_dir = Path(temporary) / "run"
+        request = wanted.request(run_dir)
+        request.check()
+        code = train(request)
+        if code:
+            return code
+        profile = read_run(run_dir, request.config(), wanted)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run_dir / "trace.json", folder)
+    profile.save(folder / "profile.json")
+    (folder / "profile.html").write_text(profile_page(profile, before))
+    print("\n".join(describe(profile, before)))
+    print(f"\nprofile: {folder}/profile.html, profile.json; trace.json for ui.perfetto.dev")
+    return 0
+
+
+def train(request: Request) -> int:
+    """What it says while it trains is no part of the profile."""
+    with redirect_stdout(sys.stderr):
+        if request.no_ray:
+            from gen_dist.launch.without_ray import run_without_ray
+
+            return run_without_ray(request)
+        from gen_dist.launch.with_ray import run_with_ray
+
+        return run_with_ray(request)
+
+
+def read_run(run_dir: Path, config: RunConfig, wanted: Wanted) -> Profile:
+    """Raises RunError where workers were lost before enough steps were done."""
+    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if row["step"] > UNTRACED_STEPS + 1]
+    resolved = load_config(str(run_dir / "config.yaml"))
+    trace = json.loads((run_dir / "trace.json").read_bytes())
+    hosts = {event["pid"]: event["args"]["host"] for event in trace["traceEvents"] if event["name"] == "process_name"}
+    try:
+        times = merge_rows([row["time"] for row in rows if "time" in row])
+    except ValueError as error:
+        raise RunError(f"the workers changed while they were measured ({error}); profile again") from None
+    seconds = sum(row["perf/step_seconds"] for row in rows) / len(rows)
+    profile = Profile(
+        config.preset, flatten(resolved.model_dump()), [hosts.get(rank, "") for rank in range(max(hosts) + 1)],
+        config.train.batch_size, len(rows), seconds, times,
+    )  # fmt: skip
+    found = find_bottleneck(profile.step_times)
+    return replace(profile, bottleneck=found.name, advice=advise(found, profile.step_times, resolved, profile.hosts))
+
+
+def describe(profile: Profile, before: Profile | None) -> list[str]:
+    lines = ["", *profile_table(profile), ""]
+    if len(profile.times) > 1:
+        lines += [*phase_table(profile), ""]
+    lines.append(f"{1000 * profile.step_seconds:.1f} ms a step, {profile.images_per_second:.4g} images/s")
+    lines.append(profile.advice)
+    return [*lines, "", *comparison_table(before, profile)] if before else lines
+
+
+def profile_sweep(wanted: Wanted) -> int:
+    """Profile every combination of settings, each in a process of its own, since a process has one Ray cluster."""
+    axes, fixed = axes_of(wanted.overrides)
+    if not axes:
+        raise UserError("--sweep: no setting has several values; give KEY=A,B,C, such as train.microbatch_size=16,32")
+    rates: dict[tuple[Setting, ...], float | str] = {}
+    combinations = list(product(*([Setting(key, value) for value in values] for key, values in axes.items())))
+    for number, combination in enumerate(combinations, 1):
+        print(f"{number} of {len(combinations)}: {' '.join(map(str, combination))}", file=sys.stderr, flush=True)
+        rates[combination] = measure_apart(wanted, fixed, combination)
+    print("\n".join(sweep_table(rates)))
+    best = best_lines(rates)
+    print("\n".join(best))
+    return 0 if any(isinstance(rate, float) for rate in rates.values()) else 2
+
+
+def measure_apart(wanted: Wanted, fixed: Sequence[str], combination: Sequence[Setting]) -> float | str:
+    """Images per second, or why there are none."""
+    workers = next((setting.value for setting in combination if setting.key == "workers"), None)
+    wish = parse_workers(workers) if workers else wanted.workers
+    with tempfile.TemporaryDirectory(prefix="gen-dist-sweep-") as folder:
+        command = [
+            sys.executable, "-m", "gen_dist", "profile", wanted.preset, *fixed,
+            *(str(setting) for setting in combination if setting.key != "workers"),
+            "--steps", str(wanted.steps), "--out", folder,
+        ]  # fmt: skip
+        command += ["--workers", str(wish)] if wish else []
+        command += ["--address", wanted.address] if wanted.address else []
+        command += ["--no-ray"] if wanted.no_ray else []
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            return said[0].removeprefix("gen-dist: ")
+        return read_profile(Path(folder) / "profile.json").images_per_second
+
+
+def measure_part(wanted: Wanted, what: str) -> int:
+    """One part alone."""
+    from gen_dist.launch import measuring
+
+    lines: dict[str, Any] = {
+        "loader": measuring.loader_alone, "compute": measuring.compute_alone, "reduce": measuring.reduce_alone
+    }  # fmt: skip
+    print("\n".join(lines[what](wanted)))
+    return 0
