@@ -161,7 +161,7 @@ def measure_apart(wanted: Wanted, fixed: Sequence[str], combination: Sequence[Se
     wish = parse_workers(workers) if workers else wanted.workers
     with tempfile.TemporaryDirectory(prefix="gen-dist-sweep-") as folder:
         command = [
-            sys.executable, "-m", "gen_dist", "profile", wanted.preset, *fixed,
+            sys.executable, "-m", "gen_dist.launch.cli", "profile", wanted.preset, *fixed,
             *(str(setting) for setting in combination if setting.key != "workers"),
             "--steps", str(wanted.steps), "--out", folder,
         ]  # fmt: skip
@@ -170,8 +170,8 @@ def measure_apart(wanted: Wanted, fixed: Sequence[str], combination: Sequence[Se
         command += ["--no-ray"] if wanted.no_ray else []
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return said[0].removeprefix("gen-dist: ")
+            told = [line for line in done.stderr.splitlines() if line.startswith("gen-dist: ")]
+            return told[-1].removeprefix("gen-dist: ") if told else f"exit code {done.returncode}"
         return read_profile(Path(folder) / "profile.json").images_per_second
 
 

@@ -21,7 +21,7 @@ from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.diagnosis import raise_if_reproduced
 from gen_dist.engine.journal import Entry, Journal, copy_gradients
-from gen_dist.engine.optimizers import clip_gradients, set_rate
+from gen_dist.engine.optimizers import clip_gradients, set_rate, total_norm
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram, freeze_all_but
 from gen_dist.engine.reducer import Reducer, Work
@@ -130,7 +130,7 @@ class Engine:
         self.computed[phase.name] = len(work)
         losses, statistics = program.unpack(numbers[: -len(extra)])
         means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
-        norms = {name: gradient_norm(program, name) for name in phase.trains}
+        norms = {name: total_norm(gradients_of(program, name)) for name in phase.trains}
         return Reduced(program, means, statistics, norms, numbers[-len(extra) :].cpu())
 
     def tally(self, phase: Phase, asked: Asked) -> Tensor:
@@ -270,10 +270,6 @@ def prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
 
 def gradients_of(program: PhaseProgram, name: str) -> list[Tensor]:
     return [p.grad for p in program.parameters_of(name) if p.grad is not None]
-
-
-def gradient_norm(program: PhaseProgram, name: str) -> float:
-    return torch.nn.utils.get_total_norm(gradients_of(program, name)).item()
 
 
 def merge_losses(committed: Sequence[Committed]) -> dict[str, float]:

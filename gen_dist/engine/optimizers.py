@@ -78,6 +78,16 @@ def set_rate(settings: OptimizerSettings, name: str, optimizer: Optimizer, step:
     return rate
 
 
+def total_norm(gradients: list[Tensor]) -> float:
+    """The norm of all of them as one vector. Finite where they are: the squares of values above 1e19, which a VAE's
+    variance may bring, overflow float32.
+    """
+    norm = torch.nn.utils.get_total_norm(gradients).item()
+    if math.isfinite(norm):
+        return norm
+    return torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]).norm().item()
+
+
 @torch.no_grad()
 def clip_gradients(settings: OptimizerSettings, gradients: list[Tensor], norm: float) -> None:
     """Scale gradients whose global norm is `norm` down to `clip_norm` (Pascanu et al. 2013), in place."""

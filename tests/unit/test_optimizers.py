@@ -1,5 +1,7 @@
 """Optimisers against their textbook formulas, learning rates against tables, clipping."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from gen_dist.engine.optimizers import (
     rate_at,
     rate_factor,
     set_rate,
+    total_norm,
 )
 
 GRADIENTS = np.random.default_rng(1).normal(size=(4, 3))
@@ -147,3 +150,12 @@ def test_gradients_are_clipped_by_their_global_norm(clip, factor):
     gradients = [torch.tensor([3.0]), torch.tensor([[0.0], [4.0]])]
     clip_gradients(OptimizerSettings(clip_norm=clip), gradients, 5.0)
     assert [g.flatten().tolist() for g in gradients] == [[3 * factor], [0, 4 * factor]]
+
+
+def test_the_norm_of_large_gradients_is_finite_and_that_of_infinite_ones_is_not():
+    large = [torch.full((3, 4), 2e30), torch.full((4,), 1e30)]
+    assert total_norm(large) == pytest.approx(math.sqrt(12 * 4 + 4) * 1e30, rel=1e-6)
+    small = [torch.tensor([3.0]), torch.tensor([4.0])]
+    assert total_norm(small) == 5.0
+    for bad in (float("inf"), float("nan")):
+        assert not math.isfinite(total_norm([*large, torch.tensor([bad])]))
