@@ -55,6 +55,15 @@ ROWS = {
     "compared with nothing": (["profile", "smoke", "--compare", "none"], "profile 'none': cannot be read"),
     "compared with a picture": (["profile", "smoke", "--compare", "single/only.png"], "not a profile of this version"),
     "profile into a file": (["profile", "smoke", "--out", "a-file"], "--out a-file: is a file; name a folder"),
+    "rate without a unit": (["plan", "smoke", "--bandwidth", "10"], "--bandwidth 10: must be a number above 0"),
+    "latency without a unit": (["plan", "smoke", "--bandwidth", "1Gbit", "--latency", "0"], "--latency 0: must be "),
+    "machines that are there and are not": (
+        ["plan", "smoke", "--bandwidth", "1Gbit", "--address", "127.0.0.1:1"], "--bandwidth 1Gbit: of machines that"
+    ),
+    "weak scaling of a cluster": (["plan", "smoke", "--weak"], "--weak: belongs to --bandwidth"),
+    "more workers than parts": (
+        ["plan", "smoke", "--bandwidth", "1Gbit", "--workers", "64"], "--workers 64: more than the batch has microb"
+    ),
     "half a range": (["train", "smoke", "--workers", "2:"], "--workers 2:: must be a whole number"),
     "an empty range": (["train", "smoke", "--workers", "3:2"], "--workers 3:2: the least comes first; use 2:3"),
     "a range beyond the batch": (

@@ -1,0 +1,98 @@
+"""How a run would scale on machines that are not there: any number of them, all like one that was measured. Pure.
+
+The model is that of `step_time`, in closed form, since all machines and links are alike: one worker a machine, each
+with a link of its own to a network that holds nobody up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gen_dist.cluster.link_ends import Link
+from gen_dist.cluster.step_time import TRIPS, Parts
+from gen_dist.engine.costs import Costs, PhaseCosts
+from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.tree import plan
+
+LEAST_GAIN = 1.1  # of twice the workers, for them to pay
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Point:
+    """Of a curve."""
+
+    workers: int
+    images: int  # a step
+    parts: Parts
+    efficiency: float  # to as many workers, each of which does whole steps alone
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.parts.seconds
+
+
+def project(
+    costs: Costs, link: Link, workers: int, microbatches: int, images: int, ring: bool, alone: int | None = None
+) -> Point:
+    """A step of `microbatches` in all (`images` images) on so many workers.
+
+    `alone`: how many microbatches a worker's step has that it does alone, where that is another number.
+
+    Raises ValueError for more workers than microbatches.
+    """
+    ownership = Ownership.equal(microbatches, workers)
+    share, most_pieces = max(ownership.shares), max(plan(ownership).counts)
+    compute = exchange = latency = fixed = 0.0
+    for phase in costs.phases:
+        computed = share * phase.microbatch
+        end = exchange_end(phase, computed, link, workers, most_pieces, ring)
+        compute += phase.count * computed
+        exchange += phase.count * max(0.0, end - computed)
+        latency += phase.count * (TRIPS + 2 * (workers - 1)) * (link.latency_seconds if workers > 1 else 0.0)
+        fixed += phase.count * phase.fixed
+    parts = Parts(compute, exchange, latency, fixed)
+    alone = alone or microbatches
+    ideal = workers * alone / (alone * costs.microbatch + costs.fixed)  # microbatches per second
+    return Point(workers, images, parts, microbatches / parts.seconds / ideal)
+
+
+def exchange_end(phase: PhaseCosts, computed: float, link: Link, workers: int, pieces: int, ring: bool) -> float:
+    """Seconds from a phase's begin until all have the sums: as `step_time.exchange_end`."""
+    network, others = 0.0, (workers - 1) / workers
+    for vector in phase.sent:
+        seconds = others * vector.bytes / link.bytes_per_second
+        network = max(network, computed - vector.early) + (2 if ring else pieces) * seconds
+    network = max(network, computed)
+    if not ring:
+        network += sum(others * vector.bytes / link.bytes_per_second for vector in phase.sent)
+    return network
+
+
+def curve(
+    costs: Costs, link: Link, numbers: Sequence[int], microbatches: int, images: int, *, ring: bool, weak: bool
+) -> list[Point]:
+    """A point for each number of workers.
+
+    Args:
+        microbatches, images: of a step; of each worker's part of it where `weak`. Where not, numbers of workers above
+            `microbatches` have no point.
+    """
+    if weak:
+        return [project(costs, link, n, n * microbatches, n * images, ring, microbatches) for n in numbers]
+    return [project(costs, link, n, microbatches, images, ring) for n in numbers if n <= microbatches]
+
+
+def where_it_stops(points: Sequence[Point]) -> int | None:
+    """The number of workers beyond which twice as many are never 1.1 times as fast, as far as the curve tells."""
+    last = 0
+    for number, (point, following) in enumerate(pairwise(points), 1):
+        gain, doublings = following.images_per_second / point.images_per_second, following.workers / point.workers / 2
+        if gain >= LEAST_GAIN**doublings:
+            last = number
+    return points[last].workers if last < len(points) - 1 else None
+
+
+def where_half_is_lost(points: Sequence[Point]) -> int | None:
+    """The first number of workers whose efficiency is below a half."""
+    return next((point.workers for point in points if point.efficiency < HALF), None)
