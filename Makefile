@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-quality bench-recovery bench-reduce bench-sameness bench-scaling bench-unequal chaos fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-profile bench-quality bench-recovery bench-reduce bench-sameness bench-scaling bench-step bench-unequal chaos fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a D
 	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.prepare --records 1000000
 
+bench-profile: install ## planted delays, and what profiles say of them; root, 15 minutes
+	@$(BIN)/python -m benchmarks.attribution
+
 bench-recovery: install ## what a killed worker costs, beside Ray Train; 15 minutes
 	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for
 	@$(BIN)/python -m benchmarks.recovery
@@ -75,6 +78,10 @@ bench-sameness: install ## the same bits on any workers, 20 minutes
 
 bench-scaling: install ## one, two and three machines of half a CPU, beside their bound and the plan; root, an hour, can be stopped
 	@$(BIN)/python -m benchmarks.scaling
+
+bench-step: install ## how fast a step is, beside plain torch loops and Pythae; 20 minutes
+	@$(BIN)/python -m benchmarks.peers.install --only pythae
+	@$(BIN)/python -m benchmarks.step
 
 bench-unequal: install ## a machine three times as fast as the other; root, 15 minutes
 	@$(BIN)/python -m benchmarks.unequal

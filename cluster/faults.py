@@ -122,7 +122,8 @@ class Injector:
             if fault.kind == "slow":
                 wait = partial(fault.wait, engine)
                 if fault.stage == "data":
-                    engine.loader.fill_chunk = after(wait, engine.loader.fill_chunk)  # type: ignore[method-assign]
+                    source = engine.loader.source
+                    source.fill = after(wait, source.fill)  # type: ignore[method-assign]
                 elif fault.stage == "compute":
                     engine.check = after(wait, engine.check)
                 else:

@@ -76,6 +76,7 @@ class Timeline:
     """What a rank's thread did in the steps that are traced."""
 
     rank: int
+    workers: int
     host: str
     spans: list[Span] = field(repr=False)
 

@@ -39,7 +39,7 @@ class Reporter:
     def __init__(self, engine: Engine, config: RunConfig, pack: Pack, send: Callable[[Event], None]) -> None:
         self.engine, self.config, self.pack, self.send = engine, config, pack, send
         self.reports = False
-        self.since, self.times = time.perf_counter(), StepTimes()
+        self.since, self.steps, self.times = time.perf_counter(), 0, StepTimes()
         shown = engine.loader.stream.indices(np.arange(SHOWN_RECONSTRUCTIONS, dtype=np.int64))
         self.originals = pack.read(shown)
         self.vital_signs, self.health = VitalSigns(pack, engine.loader.stream), Health(config)
@@ -109,18 +109,22 @@ class Reporter:
         return step.last or is_due(step.number, self.config.train.sample_every, self.config.train.checkpoint_every)
 
     def note_times(self, report: StepReport) -> None:
-        self.times.steps += 1
-        for phase, tally in report.tallies:
-            if tally.knows:
-                if tally.measured.shape[1] != (self.times.ranks or tally.measured.shape[1]):
-                    self.times.seconds.clear()  # of another group's ranks
-                self.times.add(phase, tally.measured)
+        """Of steps all of whose times are known."""
+        self.steps += 1
+        if all(report.pace):
+            self.times.steps += 1
+            for phase, tally in report.tallies:
+                self.times.add(phase, tally.measured, tally.counted)
+
+    def forget_times(self) -> None:
+        """They are those of other ranks."""
+        self.times = StepTimes()
 
     def performance(self) -> tuple[dict[str, float], Record]:
         """Averages over the steps since the last call, and where their time went."""
         now, times = time.perf_counter(), self.times
-        seconds = (now - self.since) / times.steps
-        self.since, self.times = now, StepTimes()
+        seconds = (now - self.since) / self.steps
+        self.since, self.steps, self.times = now, 0, StepTimes()
         found = {"images_per_second": self.config.train.batch_size / seconds, "step_seconds": seconds}
         if times.seconds:
             found["data_wait_fraction"] = times.share(DATA)

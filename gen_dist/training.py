@@ -19,7 +19,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
-from gen_dist.engine.balance import Balancer
+from gen_dist.engine.balance import LEAST_STEPS, Balancer
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Engine, StepReport
 from gen_dist.engine.journal import Entry, Journal
@@ -37,7 +37,6 @@ from gen_dist.objectives.ones import Ones
 from gen_dist.reporting import Reporter, Step, is_due
 from gen_dist.standing import Place, Standing
 
-UNTRACED_STEPS = 2  # at first: memory is touched, code compiled
 UNHASHED = "not hashed: a worker's state on its way to another"
 
 
@@ -112,6 +111,7 @@ class Trainer:
         if self.unsettled is not None:
             self.unsettled = replace(self.unsettled, pace=(0.0,))  # of the ranks of another group
         self.engine.join(build_reducer(self.config, group), place.ownership, place.rank)
+        self.reporter.forget_times()
         self.group = group
         follows = self.config.cluster.follows_speed and place.ownership.workers > 1
         self.balancer = Balancer(place.ownership) if follows else None
@@ -169,18 +169,19 @@ class Trainer:
             if decided != self.engine.ownership:
                 self.reporter.ownership_changed(step, decided)
             self.engine.ownership = decided
-        self.trace(step)
         self.reporter.step_done(Step(step, report, last, state_hash))
+        self.trace(step, last)
 
-    def trace(self, step: int) -> None:
+    def trace(self, step: int, last: bool) -> None:
         """Begin to keep what the thread does, or say what it did."""
-        stopwatch, since = self.engine.stopwatch, step - self.first_step
-        if since == UNTRACED_STEPS and self.config.train.trace_steps:
+        stopwatch, first = self.engine.stopwatch, self.first_step + settling_steps(self.config)
+        if step == first and self.config.train.trace_steps:
             stopwatch.settle()
             stopwatch.kept = []
-        elif since == UNTRACED_STEPS + self.config.train.trace_steps and stopwatch.kept is not None:
+        elif stopwatch.kept is not None and (last or step == first + self.config.train.trace_steps):
             stopwatch.settle()
-            self.send(Timeline(self.engine.rank, socket.gethostname(), stopwatch.kept))
+            workers = self.engine.ownership.workers
+            self.send(Timeline(self.engine.rank, workers, socket.gethostname(), stopwatch.kept))
             stopwatch.kept = None
 
     def snapshot(self) -> Files:
@@ -210,6 +211,11 @@ class Trainer:
     def close(self) -> None:
         self.engine.loader.close()
         self.engine.reducer.reset()
+
+
+def settling_steps(config: RunConfig) -> int:
+    """How many steps pass until a run has its pace: memory is touched, code compiled, shares follow speed."""
+    return 2 + 2 * LEAST_STEPS * config.cluster.follows_speed
 
 
 def build_engine(

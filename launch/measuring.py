@@ -13,6 +13,7 @@ from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.timing import Timing
+from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.launch.profiling import Wanted, read_run, train
 from gen_dist.launch.request import open_data
@@ -28,8 +29,16 @@ def resolved(wanted: Wanted) -> RunConfig:
     return resolve_hardware(load_config(wanted.preset, wanted.overrides), [detect_hardware()])
 
 
+def one_process(wanted: Wanted, what: str) -> None:
+    """Raises UserError where others were asked for."""
+    for option, value in (("--workers", wanted.workers), ("--address", wanted.address)):
+        if value is not None:
+            raise UserError(f"{option} {value}: --what {what} measures one process of this machine; leave it out")
+
+
 def loader_alone(wanted: Wanted) -> list[str]:
     """Images a second of one worker's loader, for a consumer that only touches the images."""
+    one_process(wanted, "loader")
     config = resolved(wanted)
     torch.set_num_threads(config.train.threads)
     _, pack = open_data(config, print)
@@ -68,6 +77,7 @@ def take(loader: Loader, batching: Batching, step: int) -> None:
 
 def compute_alone(wanted: Wanted) -> list[str]:
     """What one worker computes, on noise, with nobody to wait for."""
+    one_process(wanted, "compute")
     config = resolved(wanted)
     _, pack = open_data(config, print)
     timing = Timing(config, pack.shape[2])
@@ -87,14 +97,19 @@ def compute_alone(wanted: Wanted) -> list[str]:
 
 
 def reduce_alone(wanted: Wanted) -> list[str]:
-    """A run of all its workers that computes next to nothing: what is left is exchanging gradients."""
+    """A run of all its workers that computes next to nothing: what is left is exchanging gradients.
+
+    Raises UserError where there is one worker only.
+    """
     with tempfile.TemporaryDirectory(prefix="gen-dist-profile-") as temporary:
         run_dir = Path(temporary) / "run"
         request = wanted.request(run_dir, only_exchanges=True)
         request.check()
         if train(request):
             return ["exchanging was not measured"]
-        profile = read_run(run_dir, request.config(), wanted)
+        profile = read_run(run_dir, wanted)
+    if len(profile.hosts) == 1:
+        raise UserError("--what reduce: one worker has nobody to exchange gradients with; use --workers 2 or more")
     tables = profile.step_times.seconds
     exchanging = [rows(table, WAITING).sum(0).mean() for table in tables.values()]
     optimising = [rows(table, ("optimise",)).sum(0).mean() for table in tables.values()]

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any
 
 from gen_dist.cluster.placement import Wish
 from gen_dist.config import RunConfig, flatten
+from gen_dist.config.objective import GANObjectiveSettings
 from gen_dist.errors import RunError, UserError
 from gen_dist.launch.request import Request
 from gen_dist.launch.train import parse_workers
+from gen_dist.models.growing import GrowingSettings
 from gen_dist.presets import load_config
 from gen_dist.profiling.advice import advise
 from gen_dist.profiling.bottleneck import find_bottleneck
@@ -27,9 +29,12 @@ from gen_dist.profiling.sweep import Setting, axes_of, best_lines, sweep_table
 from gen_dist.profiling.tables import comparison_table, phase_table, profile_table
 from gen_dist.record.metrics import read_metrics
 from gen_dist.record.run_folder import default_run_path
-from gen_dist.training import UNTRACED_STEPS
+from gen_dist.step_times import from_record
+from gen_dist.training import settling_steps
 
-DECIDED = ("train.steps", "train.log_every", "train.trace_steps")  # by the profile itself
+# By the profile itself.
+DECIDED = ("train.steps", "train.log_every", "train.trace_steps", "train.sample_every", "train.checkpoint_every",
+           "wandb.mode")  # fmt: skip
 NEVER = 10**9
 
 
@@ -48,10 +53,8 @@ class Wanted:
         for override in self.overrides:
             if override.partition("=")[0] in DECIDED:
                 raise UserError(f"{override}: a profile decides that; use --steps {self.steps}, or 'gen-dist train'")
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise UserError("--no-ray: profiles one process; without torchrun, or with Ray's workers: --workers N")
-        if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise UserError(f"--out {self.out}: is a file; name a folder")
+        if self.no_ray and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise UserError("--no-ray: profiles one process; start it without torchrun, or use --workers N")
 
     @property
     def folder(self) -> Path:
@@ -59,44 +62,75 @@ class Wanted:
 
     def request(self, run_dir: Path, only_exchanges: bool = False) -> Request:
         """A run of as many steps as are needed, which records each and nothing else."""
+        own = load_config(self.preset, self.overrides)
+        grown = full_grown(own)
+        steps = grown.first + settling_steps(own) + self.steps + 1
         settings = [
-            *self.overrides, f"train.steps={UNTRACED_STEPS + self.steps + 1}", f"train.trace_steps={self.steps}",
+            *self.overrides, *grown.settings, f"train.steps={steps}", f"train.trace_steps={self.steps}",
             "train.log_every=1", f"train.sample_every={NEVER}", f"train.checkpoint_every={NEVER}",
             "wandb.mode=disabled",
         ]  # fmt: skip
+        if only_exchanges:  # who computes nothing has no speed to follow, and no player falls behind
+            settings += ["cluster.balance=equal"]
+            settings += ["objective.balance_margin=0"] * isinstance(own.objective, GANObjectiveSettings)
         return Request(
-            self.preset,
-            settings,
-            self.workers,
-            self.address,
-            self.no_ray,
-            "never",
-            None,
-            run_dir,
-            False,
+            self.preset, settings, self.workers, self.address, self.no_ray, "never", None, run_dir, False,
             only_exchanges,
-        )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grown:
+    """How a network is at its last size soon, and how many steps that takes."""
+
+    settings: tuple[str, ...] = ()
+    first: int = 0
+
+
+def full_grown(config: RunConfig) -> Grown:
+    if not isinstance(config.model, GrowingSettings):
+        return Grown()
+    soon = config.model.model_copy(update={"stage_steps": 1, "fade_steps": 0})
+    return Grown(("model.stage_steps=1", "model.fade_steps=0"), soon.last_stage_step(config.data.size))
 
 
 def profile_run(wanted: Wanted, compare: Path | None) -> int:
     """Profile a run; returns the exit code."""
     before = read_profile(compare / "profile.json" if compare.is_dir() else compare) if compare else None
-    folder = wanted.folder
-    with tempfile.TemporaryDirectory(prefix="gen-dist-profile-") as temporary:
+    with prepared(wanted.folder) as folder, tempfile.TemporaryDirectory(prefix="gen-dist-profile-") as temporary:
         run_dir = Path(temporary) / "run"
         request = wanted.request(run_dir)
         request.check()
         code = train(request)
         if code:
             return code
-        profile = read_run(run_dir, request.config(), wanted)
-        folder.mkdir(parents=True, exist_ok=True)
+        profile = read_run(run_dir, wanted)
         shutil.copy(run_dir / "trace.json", folder)
-    profile.save(folder / "profile.json")
-    (folder / "profile.html").write_text(profile_page(profile, before))
+        (folder / "profile.html").write_text(profile_page(profile, before))
+        profile.save(folder / "profile.json")
     print("\n".join(describe(profile, before)))
     print(f"\nprofile: {folder}/profile.html, profile.json; trace.json for ui.perfetto.dev")
     return 0
+
+
+@contextmanager
+def prepared(folder: Path) -> Iterator[Path]:
+    """A folder to write to, made now; taken away again, if it was made, unless something was written.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        yield folder
+    except OSError as error:
+        raise UserError(f"--out {folder}: {error.strerror or error}; name a folder that can be written to") from None
+    finally:
+        if made and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def train(request: Request) -> int:
@@ -111,23 +145,28 @@ def train(request: Request) -> int:
         return run_with_ray(request)
 
 
-def read_run(run_dir: Path, config: RunConfig, wanted: Wanted) -> Profile:
-    """Raises RunError where workers were lost before enough steps were done."""
-    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if row["step"] > UNTRACED_STEPS + 1]
-    resolved = load_config(str(run_dir / "config.yaml"))
+def read_run(run_dir: Path, wanted: Wanted) -> Profile:
+    """Of the last steps that all ranks did with the same shares.
+
+    Raises RunError where workers were lost before enough steps were done.
+    """
+    config = load_config(str(run_dir / "config.yaml"))
+    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if "time" in row][-wanted.steps :]
+    shares = [from_record(row["time"]).shares for row in rows]
+    last = [row for row, share in zip(rows, shares, strict=True) if share == shares[-1]]
+    if not last or not (run_dir / "trace.json").exists():
+        raise RunError("the workers changed while they were measured, and too few steps are left; profile again")
     trace = json.loads((run_dir / "trace.json").read_bytes())
     hosts = {event["pid"]: event["args"]["host"] for event in trace["traceEvents"] if event["name"] == "process_name"}
-    try:
-        times = merge_rows([row["time"] for row in rows if "time" in row])
-    except ValueError as error:
-        raise RunError(f"the workers changed while they were measured ({error}); profile again") from None
-    seconds = sum(row["perf/step_seconds"] for row in rows) / len(rows)
+    times = merge_rows([row["time"] for row in last])
+    ranks = from_record(times).ranks
+    settings = {key: value for key, value in flatten(config.model_dump()).items() if key not in DECIDED}
     profile = Profile(
-        config.preset, flatten(resolved.model_dump()), [hosts.get(rank, "") for rank in range(max(hosts) + 1)],
-        config.train.batch_size, len(rows), seconds, times,
+        config.preset, settings, [hosts.get(rank, "") for rank in range(ranks)], config.train.batch_size, len(last),
+        sum(row["perf/step_seconds"] for row in last) / len(last), times,
     )  # fmt: skip
     found = find_bottleneck(profile.step_times)
-    return replace(profile, bottleneck=found.name, advice=advise(found, profile.step_times, resolved, profile.hosts))
+    return replace(profile, bottleneck=found.name, advice=advise(found, profile.step_times, config, profile.hosts))
 
 
 def describe(profile: Profile, before: Profile | None) -> list[str]:
@@ -144,14 +183,14 @@ def profile_sweep(wanted: Wanted) -> int:
     axes, fixed = axes_of(wanted.overrides)
     if not axes:
         raise UserError("--sweep: no setting has several values; give KEY=A,B,C, such as train.microbatch_size=16,32")
+    for workers in axes.get("workers", ()):
+        parse_workers(workers)
     rates: dict[tuple[Setting, ...], float | str] = {}
     combinations = list(product(*([Setting(key, value) for value in values] for key, values in axes.items())))
     for number, combination in enumerate(combinations, 1):
         print(f"{number} of {len(combinations)}: {' '.join(map(str, combination))}", file=sys.stderr, flush=True)
         rates[combination] = measure_apart(wanted, fixed, combination)
-    print("\n".join(sweep_table(rates)))
-    best = best_lines(rates)
-    print("\n".join(best))
+    print("\n".join([*sweep_table(rates), *best_lines(rates)]))
     return 0 if any(isinstance(rate, float) for rate in rates.values()) else 2
 
 

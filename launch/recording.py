@@ -82,7 +82,7 @@ class Recording:
                 print(f"finished: {steps} steps; run folder {path}")
         else:
             self.recorder.close("stopped", f"after step {steps}", request.exit_code)
-            print(f"stopped after step {steps}; to go on: {self.resume_command}")
+            print(f"stopped after step {steps}" + f"; to go on: {self.resume_command}" * self.is_kept)
         if self.is_kept:
             print(self.tracker.summary)
         self.opened.folder.unlock()
@@ -126,6 +126,8 @@ class Recording:
             self.opened.take_back()
 
     def with_advice(self, message: str) -> RunError:
+        if not self.is_kept:
+            return RunError(message)
         log = self.opened.folder.path / "log.txt"
         return RunError(f"{message}\n  log: {log}\n  to go on: {self.resume_command}")
 

@@ -1,6 +1,7 @@
 """A run whose workers are Ray actors, here or on a cluster."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from gen_dist.cgroups import cpus
@@ -38,6 +39,8 @@ def supervise(request: Request, opened: Opened, recording: Recording, stop: Stop
         from gen_dist.cluster.supervisor import Supervisor  # imports ray, which reads its token when imported
 
         plan = plan_workers(list_nodes(), wish, microbatches, threads, config.train.device)
+        if not request.is_kept:  # a measurement is of those that are there from the beginning
+            plan = replace(plan, most=plan.workers, spares=0)
         recording.workers = plan.workers
         job = Job(
             config, opened.pack_path, opened.pack.content_hash, opened.resume, opened.init, opened.first_step,

@@ -112,8 +112,8 @@ class Loader:
         self._batching = batching
         self._prefetch = prefetch
         self._shape = (batching.microbatch_size, *pack.shape)
-        self._source = Gatherer(pack, seed, augment, pixel_range)
-        self.stream = self._source.stream
+        self.source = Gatherer(pack, seed, augment, pixel_range)
+        self.stream = self.source.stream
         self._chunks = _equal_parts(batching.microbatch_size, CHUNK_BYTES // (4 * math.prod(pack.shape)))
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gen-dist-loader")
         self._tasks: dict[_Key, _Task] = {}
@@ -148,11 +148,12 @@ class Loader:
 
     def split_wait(self, measured: Mapping[str, float]) -> dict[str, float]:
         """`measured` (see `step_times`), its `data_wait` divided as the threads' time was since the last call: what of
-        it was decoding, what augmenting. The rest is reading, and whatever else kept them."""
+        it was decoding, what augmenting; and `loading`, that time. The rest of the wait is reading, waiting for a CPU,
+        and whatever else kept the threads."""
         decode, augment, everything = self._busy.take()
         wait = measured.get("data_wait", 0.0)
         found = {"decode": wait * decode / everything, "augment": wait * augment / everything} if everything else {}
-        return {**measured, **found, "data_wait": wait - sum(found.values())}
+        return {**measured, **found, "data_wait": wait - sum(found.values()), "loading": everything}
 
     def close(self) -> None:
         """Drop what was loaded ahead and end the threads. What was handed out stays valid."""
@@ -176,16 +177,16 @@ class Loader:
                 self._tasks[key] = self._start(key)
 
     def _start(self, key: _Key) -> _Task:
-        plan, buffer = self._source.plan(self._batching.positions(*key)), self._buffer()
+        plan, buffer = self.source.plan(self._batching.positions(*key)), self._buffer()
         pixels = buffer.numpy()
-        chunks = [self._executor.submit(self.fill_chunk, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
+        chunks = [self._executor.submit(self._fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
         microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))
         return _Task(microbatch, buffer, chunks)
 
-    def fill_chunk(self, out: np.ndarray, plan: Plan) -> None:
+    def _fill(self, out: np.ndarray, plan: Plan) -> None:
         """In one of the threads."""
         started = time.perf_counter()
-        decoding, augmenting = self._source.fill(out, plan)
+        decoding, augmenting = self.source.fill(out, plan)
         self._busy.add(decoding, augmenting, time.perf_counter() - started)
 
     def _buffer(self) -> torch.Tensor:

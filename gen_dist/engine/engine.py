@@ -43,9 +43,9 @@ class StepReport:
     losses: dict[str, float]
     stop: bool  # some rank was asked to stop
     pause: bool  # some rank was asked to let its group be changed
-    tallies: tuple[tuple[str, Tally], ...]  # of each phase, by its name
-    pace: tuple[float, ...]  # each rank's seconds per microbatch in the step before; 0: not known
-    exchange: float  # seconds of that step that went into collectives, of the rank that waited least for others
+    tallies: tuple[tuple[str, Tally], ...]  # with the times of the phases before, by their names; "": not known
+    pace: tuple[float, ...]  # each rank's seconds per microbatch in these phases; 0: not known
+    exchange: float  # seconds of these that went into exchanging gradients, of the rank that waited least for others
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,12 @@ class Engine:
     programs: dict[str, PhaseProgram] = field(default_factory=dict)
     stage: Hashable = None  # of networks that grow: which parameters the programs were built around
     committed: list[Committed] = field(default_factory=list)  # phases of the step in progress
-    tallies: list[Tensor] = field(default_factory=list)  # theirs
+    tallies: list[tuple[str, Tensor]] = field(default_factory=list)  # theirs, by the name of the phase before
     reduced: Reduced | None = None
     journal: Journal | None = None  # of all that is committed, while a newcomer follows
     stopwatch: Stopwatch = field(default_factory=lambda: Stopwatch(HostClock()))
-    computed: dict[str, int] = field(default_factory=dict)  # microbatches of each phase, the last time
+    before: str = ""  # the phase before, as far as this group has done one
+    computed: int = 0  # its microbatches
 
     def step(self, asked: Asked = NOTHING) -> StepReport:
         """Do the next step and count it in `state.step`. One that was cut off goes on after its last committed phase.
@@ -108,7 +109,7 @@ class Engine:
             reduced = self.compute(number, program, asked)
             self.reduced = reduced
             self.report(phase, "agree")
-            self.stopwatch.mark("reduce")
+            self.stopwatch.mark("agree")
             if self.agree(reduced.finite):
                 self.commit()
                 return
@@ -124,20 +125,21 @@ class Engine:
         work = self.load(number, phase, self.ownership.of(self.rank))
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
-        extra = self.tally(phase, asked).to(self.device)
+        extra = self.tally(asked).to(self.device)
         numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
         self.stopwatch.mark("optimise")
-        self.computed[phase.name] = len(work)
+        self.computed = len(work)
         losses, statistics = program.unpack(numbers[: -len(extra)])
         means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
         norms = {name: total_norm(gradients_of(program, name)) for name in phase.trains}
         return Reduced(program, means, statistics, norms, numbers[-len(extra) :].cpu())
 
-    def tally(self, phase: Phase, asked: Asked) -> Tensor:
-        """What this rank adds to the phase's, with its times of the phase's last time."""
-        count = self.computed.get(phase.name, 0)
-        measured = self.loader.split_wait(self.stopwatch.take(phase.name)) if count else {}
-        return write_tally(asked, measured, count, self.rank, self.ownership.workers)
+    def tally(self, asked: Asked) -> Tensor:
+        """What this rank adds to a phase's, with its times of the phase before."""
+        measured: dict[str, float] = {}
+        if self.before:
+            measured = self.loader.split_wait(self.stopwatch.take(self.before)) | {"microbatches": self.computed}
+        return write_tally(asked, measured, self.rank, self.ownership.workers)
 
     def load(self, number: int, phase: Phase, indices: Sequence[int]) -> Work:
         """Microbatches of the batch that the phase reads, on the device, with their draws."""
@@ -184,8 +186,8 @@ class Engine:
             state.average(name)
         figures = prefixed("gradient_norm", reduced.norms) | prefixed("learning_rate", rates)
         self.committed.append(Committed(phase.name, reduced.losses | figures))
-        self.tallies.append(reduced.tally)
-        self.reduced = None
+        self.tallies.append((self.before, reduced.tally))
+        self.before, self.reduced = phase.name, None
         self.stopwatch.end_phase()
         self.report(phase, "commit")
 
@@ -216,7 +218,7 @@ class Engine:
 
     def prepare(self, phase: Phase) -> PhaseProgram:
         """What comes before the first microbatch of a phase."""
-        self.stopwatch.begin(phase.name)
+        self.stopwatch.begin(self.state.step + 1, phase.name)
         self.follow_growth()
         program = self.program(phase)
         freeze_all_but(self.state.modules, phase.trains)
@@ -230,7 +232,7 @@ class Engine:
         self.programs.clear()
         self.reducer, self.ownership, self.rank = reducer, ownership, rank
         self.stopwatch.reset()
-        self.computed.clear()
+        self.before = ""
 
     def agree(self, finite: bool) -> bool:
         """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
@@ -257,9 +259,9 @@ class Engine:
         self.watch(Where(self.state.step + 1, phase.name, stage))
 
 
-def make_report(committed: Sequence[Committed], numbers: Sequence[Tensor]) -> StepReport:
-    tallies = [read_tally(sums) for sums in numbers]
-    named = tuple((phase.phase, tally) for phase, tally in zip(committed, tallies, strict=True))
+def make_report(committed: Sequence[Committed], numbers: Sequence[tuple[str, Tensor]]) -> StepReport:
+    named = tuple((before, read_tally(sums)) for before, sums in numbers)
+    tallies = [tally for _, tally in named]
     stop, pause = any(tally.stop for tally in tallies), any(tally.pause for tally in tallies)
     return StepReport(merge_losses(committed), stop, pause, named, *merge_paces(tallies))
 

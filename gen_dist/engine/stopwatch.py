@@ -47,6 +47,7 @@ def clock_of(device: torch.device) -> Clock:
 class Mark(NamedTuple):
     """From `stamp` on, the thread was in this part."""
 
+    step: int
     phase: str
     part: str
     stamp: Any
@@ -63,13 +64,13 @@ class Stopwatch:
 
     def reset(self) -> None:
         """Forget everything: what came before says nothing about what comes."""
-        self.phase = BETWEEN
+        self.step, self.phase = 0, BETWEEN
         self.marks: deque[Mark] = deque()
         self.totals: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
-    def begin(self, phase: str) -> None:
-        """All that comes belongs to this phase."""
-        self.phase = phase
+    def begin(self, step: int, phase: str) -> None:
+        """All that comes belongs to this phase of this step."""
+        self.step, self.phase = step, phase
         self.mark("other")
 
     def end_phase(self) -> None:
@@ -79,7 +80,7 @@ class Stopwatch:
 
     def mark(self, part: str) -> None:
         """From now on it is this part of the phase, one of MEASURED."""
-        self.marks.append(Mark(self.phase, part, self.clock.stamp()))
+        self.marks.append(Mark(self.step, self.phase, part, self.clock.stamp()))
 
     def take(self, phase: str) -> Mapping[str, float]:
         """Seconds of each part of `phase`, and of what was between phases, since they were last taken."""
@@ -95,7 +96,7 @@ class Stopwatch:
             seconds = self.clock.seconds(marks[0].stamp, marks[1].stamp)
             if seconds is None:
                 return
-            phase, part, stamp = marks.popleft()
+            step, phase, part, stamp = marks.popleft()
             self.totals[phase][part] += seconds
             if self.kept is not None:
-                self.kept.append(Span(phase, part, self.clock.seconds(self.began, stamp) or 0.0, seconds))
+                self.kept.append(Span(step, phase, part, self.clock.seconds(self.began, stamp) or 0.0, seconds))

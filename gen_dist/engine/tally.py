@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gen_dist.step_times import MEASURED
+from gen_dist.step_times import COUNTED, MEASURED
 
-_ROWS = (*MEASURED, "microbatches")
+_ROWS = (*MEASURED, *COUNTED)
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,22 @@ NOTHING = Asked()
 
 @dataclass(frozen=True)
 class Tally:
-    """All ranks' sums.
+    """All ranks' sums, and what each rank measured in the phase before: R ranks.
 
     Attributes:
-        measured: seconds of each part in the phase of this name the last time, float64 (len(MEASURED), R).
-        microbatches: of each rank, then: float64 (R,). All 0 where the ranks do not know of a last time.
+        measured: seconds of each part, float64 (len(MEASURED), R).
+        counted: float64 (len(COUNTED), R). All 0 where the ranks do not know of a phase before.
     """
 
     stop: bool
     pause: bool
     measured: np.ndarray
-    microbatches: np.ndarray
+    counted: np.ndarray
+
+    @property
+    def microbatches(self) -> np.ndarray:
+        """Of each rank, float64 (R,)."""
+        return self.counted[COUNTED.index("microbatches")]
 
     @property
     def knows(self) -> bool:
@@ -50,27 +55,27 @@ class Tally:
 
     @property
     def exchange(self) -> float:
-        """Seconds in the collectives of the rank that waited least for the others."""
+        """Seconds of exchanging gradients, of the rank that waited least for the others."""
         return float(self.measured[MEASURED.index("reduce")].min())
 
 
-def write_tally(asked: Asked, measured: Mapping[str, float], microbatches: int, rank: int, workers: int) -> Tensor:
-    """What one rank adds to what all ranks are told, float64."""
+def write_tally(asked: Asked, measured: Mapping[str, float], rank: int, workers: int) -> Tensor:
+    """What one rank adds to what all ranks are told, float64. `measured`: of MEASURED and COUNTED; nothing where this
+    rank does not know of a phase before."""
     table = torch.zeros(len(_ROWS), workers, dtype=torch.float64)
-    own = [measured.get(part, 0.0) for part in MEASURED] if microbatches else [0.0] * len(MEASURED)
-    table[:, rank] = torch.tensor([*own, microbatches], dtype=torch.float64)
+    table[:, rank] = torch.tensor([measured.get(row, 0.0) for row in _ROWS], dtype=torch.float64)
     return torch.cat((torch.tensor([float(asked.stop), float(asked.pause)], dtype=torch.float64), table.view(-1)))
 
 
 def read_tally(numbers: Tensor) -> Tally:
     stop, pause = numbers[:2].tolist()
     table = numbers[2:].view(len(_ROWS), -1).numpy()
-    return Tally(stop > 0, pause > 0, table[:-1], table[-1])
+    return Tally(stop > 0, pause > 0, table[: len(MEASURED)], table[len(MEASURED) :])
 
 
 def merge_paces(tallies: Sequence[Tally]) -> tuple[tuple[float, ...], float]:
-    """Of a step's phases, between which the ranks may have changed: each rank's seconds per microbatch, and the seconds
-    of exchanging; zeros where they are not known of all phases."""
+    """Of as many phases as a step has, between which the ranks may have changed: each rank's seconds per microbatch,
+    and the seconds of exchanging gradients; zeros where they are not known of all phases."""
     ranks = len(tallies[-1].microbatches)
     if not all(tally.knows and len(tally.microbatches) == ranks for tally in tallies):
         return (0.0,) * ranks, 0.0

@@ -49,6 +49,7 @@ def read_profile(path: Path) -> Profile:
         profile = Profile(**facts)
         table = profile.step_times.by_rank()
         whole = table.shape == (len(PARTS), len(profile.hosts)) and profile.step_seconds > 0
+        whole = whole and isinstance(profile.settings, dict)
     except OSError as error:
         raise UserError(f"profile '{path}': cannot be read ({error.strerror}); name a profile.json") from None
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -69,5 +70,5 @@ def merge_rows(rows: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
     merged = StepTimes(steps=len(rows))
     for times in all_times:
         for phase, table in times.seconds.items():
-            merged.seconds[phase] = merged.seconds[phase] + table if phase in merged.seconds else table
+            merged.add_told(phase, table, times.counted[phase])
     return to_record(merged)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gen_dist.errors import UserError
+from gen_dist.presets import kinds_of
 from gen_dist.profiling.tables import aligned
 
 SHORT = {"microbatch_size": "train.microbatch_size", "batch_size": "train.batch_size", "threads": "train.threads",
@@ -21,17 +23,27 @@ class Setting:
 
 
 def axes_of(overrides: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Settings with several values, by key, and the others as they are. Commas within brackets divide nothing."""
+    """Settings with several values, by key, and the others as they are. Commas within brackets divide nothing, nor do
+    those of a setting that may be any text.
+
+    Raises:
+        UserError: an empty value, or a key given twice.
+    """
     axes: dict[str, list[str]] = {}
-    fixed = []
+    fixed: dict[str, str] = {}
     for override in overrides:
         key, _, text = override.partition("=")
-        values = split_outside_brackets(text)
+        key = SHORT.get(key, key)
+        values = [text] if str in kinds_of(key) else split_outside_brackets(text)
+        if key in (axes | fixed):
+            raise UserError(f"{override}: {key} is given twice; give all its values at once, {key}=A,B")
+        if not all(values):
+            raise UserError(f"{override}: has an empty value; give KEY=A,B,C")
         if len(values) > 1 or key == "workers":
-            axes[SHORT.get(key, key)] = values
+            axes[key] = values
         else:
-            fixed.append(f"{SHORT.get(key, key)}={text}")
-    return axes, fixed
+            fixed[key] = text
+    return axes, [f"{key}={text}" for key, text in fixed.items()]
 
 
 def split_outside_brackets(text: str) -> list[str]:
@@ -42,7 +54,7 @@ def split_outside_brackets(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts]
 
 
 Rates = Mapping[tuple[Setting, ...], float | str]  # images per second, or why there are none

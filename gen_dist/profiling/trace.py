@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from gen_dist.step_times import Span
+from gen_dist.step_times import COLLECTIVES, Span
 
 
 def aligned(spans: Mapping[int, Sequence[Span]]) -> dict[int, list[Span]]:
@@ -31,7 +31,7 @@ def collective_ends(spans: Sequence[Span]) -> list[float]:
     return [
         span.end
         for span, following in itertools.pairwise(spans)
-        if span.part == "reduce" and following.part != "reduce"
+        if span.part in COLLECTIVES and following.part not in COLLECTIVES
     ]
 
 
@@ -43,22 +43,22 @@ def chrome_trace(spans: Mapping[int, Sequence[Span]], hosts: Mapping[int, str]) 
         events.append({"ph": "M", "name": "process_name", "pid": rank, "tid": 0, "args": name})
         for line, title in enumerate(("phases", "parts")):
             events.append({"ph": "M", "name": "thread_name", "pid": rank, "tid": line, "args": {"name": title}})
-        events += [complete(rank, 0, phase) for phase in phases_of(own)]
-        events += [complete(rank, 1, span, {"phase": span.phase}) for span in own]
+        events += [complete(rank, 0, phase, {"step": phase.step}) for phase in phases_of(own)]
+        events += [complete(rank, 1, span, {"step": span.step, "phase": span.phase}) for span in own]
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
 def phases_of(spans: Sequence[Span]) -> list[Span]:
-    """Neighbours of one phase as one span, its name in place of the part's."""
+    """Neighbours of one phase of one step as one span, its name in place of the part's."""
     found: list[Span] = []
     for span in spans:
-        if found and found[-1].phase == span.phase:
+        if found and found[-1][:2] == span[:2]:
             found[-1] = found[-1]._replace(seconds=span.end - found[-1].start)
         else:
             found.append(span._replace(part=span.phase))
     return found
 
 
-def complete(rank: int, line: int, span: Span, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+def complete(rank: int, line: int, span: Span, more: Mapping[str, Any]) -> dict[str, Any]:
     microseconds = {"ts": round(1e6 * span.start, 3), "dur": round(1e6 * span.seconds, 3)}
-    return {"ph": "X", "name": span.part, "pid": rank, "tid": line, **microseconds, "args": dict(more or {})}
+    return {"ph": "X", "name": span.part, "pid": rank, "tid": line, **microseconds, "args": dict(more)}

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from gen_dist.atomic import write_atomic
@@ -63,7 +64,8 @@ class Recorder:
                 self._say(event.text)
             case Timeline():
                 self._timelines[event.rank] = event
-                self._write_trace()
+                if len(self._timelines) == event.workers:
+                    self._write_trace()
             case HealthWarning():
                 self._say(f"warning: {event.text}")
                 if self._tracker:
@@ -74,6 +76,9 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        if self._timelines:
+            with suppress(UserError):
+                self._write_trace()
         if self._progress:
             self._progress.close()
         self._metrics.close()
@@ -121,8 +126,9 @@ class Recorder:
             self._tracker.picture(event.step, event.kind, path)
 
     def _write_trace(self) -> None:
-        """Of the ranks that have said so far what they did."""
+        """Of the ranks that have said what they did, once; a rank that was lost has not."""
         found = dict(sorted(self._timelines.items()))
+        self._timelines = {}
         spans = {rank: timeline.spans for rank, timeline in found.items()}
         trace = chrome_trace(spans, {rank: timeline.host for rank, timeline in found.items()})
         path = self._folder.path / "trace.json"

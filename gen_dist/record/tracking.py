@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from gen_dist.atomic import write_atomic
 from gen_dist.record.metrics import read_metrics
+from gen_dist.step_times import flat_times
 
 Mode = Literal["auto", "offline", "online", "disabled"]
 PICTURE_KINDS = ("samples", "reconstructions")  # the run folder's picture folders, and the keys they have in W&B
@@ -273,7 +274,8 @@ def _recorded(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, str, Pa
         for file in (path / kind).glob("step-*.png")
         if (found := _PICTURE.fullmatch(file.name))  # the user may keep pictures of their own there
     ]
-    return read_metrics(path / "metrics.jsonl"), pictures
+    rows = [row | flat_times(row.pop("time", {})) for row in read_metrics(path / "metrics.jsonl")]
+    return rows, pictures
 
 
 def _read_mark(path: Path) -> dict[str, Any]:

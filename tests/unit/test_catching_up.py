@@ -186,7 +186,7 @@ def test_engines_between_groups_keep_no_program_of_the_former(packs):
     trainer.unsettled = None
     trainer.join(places(trainer), None)
     assert not engine.programs
-    assert not engine.computed
+    assert not engine.before
     assert not engine.stopwatch.marks
     trainer.close()
 

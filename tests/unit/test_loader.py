@@ -75,11 +75,11 @@ class Gate:
     """Stands in the way of a loader's reads: counts them, can hold some up or make them fail."""
 
     def __init__(self, loader):
-        self.fill, self.starts, self.outs = loader._source.fill, [], []
+        self.fill, self.starts, self.outs = loader.source.fill, [], []
         self.open, self.entered = threading.Event(), threading.Event()
         self.held_up = set()  # first positions of the reads that wait for `open`
         self.failures = 0
-        loader._source.fill = self
+        loader.source.fill = self
 
     def __call__(self, out, plan):
         self.starts.append(int(plan.positions[0]))
@@ -105,7 +105,7 @@ def test_microbatches_hold_what_the_stream_says(shape, lengths):
                     assert batch.index == index
                     np.testing.assert_array_equal(batch.positions, BATCHING.positions(step, read, index))
                     np.testing.assert_array_equal(batch.samples, stream.indices(batch.positions))
-                    flips = loader._source.augmentation.at(batch.positions).flips
+                    flips = loader.source.augmentation.at(batch.positions).flips
                     expected = naive.gather(pack.images, batch.samples, flips, 0, 1)
                     np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1), expected, rtol=0, atol=1e-6)
                     assert batch.images.dtype == torch.float32
@@ -353,8 +353,8 @@ def test_waiting_is_divided_as_the_threads_time_was():
         loader._busy.take()
         loader._busy.add(3.0, 1.0, 8.0)
         found = loader.split_wait({"data_wait": 2.0, "forward": 5.0})
-        assert found == {"data_wait": 1.0, "decode": 0.75, "augment": 0.25, "forward": 5.0}
-        assert loader.split_wait({"data_wait": 2.0}) == {"data_wait": 2.0}  # nobody has worked since
+        assert found == {"data_wait": 1.0, "decode": 0.75, "augment": 0.25, "forward": 5.0, "loading": 8.0}
+        assert loader.split_wait({"data_wait": 2.0}) == {"data_wait": 2.0, "loading": 0.0}  # nobody has worked since
 
 
 def test_the_threads_time_is_measured():

@@ -10,31 +10,34 @@ from gen_dist.draws import Draws
 from gen_dist.errors import UserError
 from gen_dist.presets import load_config
 from gen_dist.profiling.advice import advise
-from gen_dist.profiling.bottleneck import REMOVALS, find_bottleneck, step_seconds
+from gen_dist.profiling.bottleneck import REMOVALS, find_bottleneck, loading_gain, step_seconds
 from gen_dist.profiling.page import profile_page
 from gen_dist.profiling.profile import Profile, merge_rows, read_profile
 from gen_dist.profiling.sweep import Setting, axes_of, best_lines, sweep_table
 from gen_dist.profiling.tables import comparison_table, phase_table, profile_table, shown_ranks
-from gen_dist.step_times import MEASURED, PARTS, StepTimes, to_record
+from gen_dist.step_times import MEASURED, PARTS, StepTimes, from_record, to_record
 
 RANKS, STEPS = 3, 20
 
 
-def simulated(planted=None, amount=0.0, seed=0):
-    """A run of three ranks whose phases take what they take, give or take a fifth, in steps where the slowest decides.
+def simulated(planted=None, amount=0.0, seed=0, shares=(2, 2, 2)):
+    """A run of three ranks whose parts take what they take, give or take a tenth; in each phase all wait for the last.
 
     `planted`: one of REMOVALS, which takes `amount` seconds a step more, all in the first phase; returns its times.
     """
     noise = Draws(seed).at(0, 0, np.arange(STEPS * 2 * RANKS)).uniform("noise", len(MEASURED)).numpy()
     noise = noise.reshape(STEPS, 2, RANKS, len(MEASURED)).transpose(0, 1, 3, 2)
-    usual = {"data_wait": 0.001, "forward": 0.03, "backward": 0.06, "optimise": 0.003, "bookkeeping": 0.002,
+    usual = {"data_wait": 0.001, "forward": 0.015, "backward": 0.03, "optimise": 0.003, "bookkeeping": 0.002,
              "other": 0.001}  # fmt: skip
     extra = {"data": "data_wait", "optimise": "optimise", "bookkeeping": "bookkeeping", "to device": "to_device",
              "other": "other"}  # fmt: skip
+    counted = np.array([shares, [0.01] * RANKS], dtype=np.float64)
     times = StepTimes(steps=STEPS)
     for step in range(STEPS):
         for number, phase in enumerate(("discriminator", "generator")):
             table = np.array([[usual.get(part, 0.0)] * RANKS for part in MEASURED]) * (0.9 + 0.2 * noise[step, number])
+            for part in ("forward", "backward"):
+                table[MEASURED.index(part)] *= shares
             exchange = 0.004
             if number == 0 and planted in extra:
                 table[MEASURED.index(extra[planted])] += amount
@@ -42,13 +45,13 @@ def simulated(planted=None, amount=0.0, seed=0):
                 table[MEASURED.index("forward"), 1] += amount
             if number == 0 and planted == "exchange":
                 exchange += amount
-            own = table.sum(0)
-            table[MEASURED.index("reduce")] = own.max() - own + exchange
-            times.add(phase, table)
+            alone = table.sum(0)
+            table[MEASURED.index("reduce")] = alone.max() - alone + exchange
+            times.add(phase, table, counted)
     return times
 
 
-@pytest.mark.parametrize("planted", sorted(REMOVALS))
+@pytest.mark.parametrize("planted", sorted(REMOVALS.keys() - {"uneven shares"}))
 def test_what_is_planted_is_found_and_its_gain_predicted(planted):
     for seed in range(5):
         with_it, without = simulated(planted, 0.08, seed), simulated(seed=seed)
@@ -58,6 +61,45 @@ def test_what_is_planted_is_found_and_its_gain_predicted(planted):
         assert found.share == pytest.approx(1 - 1 / found.gain)
         if planted == "slow worker":
             assert found.rank == 1
+
+
+def test_shares_that_cannot_be_even_are_no_slow_worker():
+    uneven, even = simulated(shares=(3, 2, 2)), simulated(shares=(7 / 3, 7 / 3, 7 / 3))
+    found = find_bottleneck(uneven)
+    assert found.name == "uneven shares"
+    assert found.gain == pytest.approx(step_seconds(uneven) / step_seconds(even), rel=0.05)
+    said = advise(found, uneven, load_config("dcgan-64"), [])
+    assert "ranks own 3, 2, 2 of 4 microbatches" in said
+
+
+def test_more_loader_threads_help_as_far_as_the_rest_of_a_step_allows():
+    times = from_record(
+        {"vae": {"data_wait": [0.3, 0.1], "forward": [0.7, 0.9], "loading": [0.8, 0.8], "microbatches": [1, 1]}}
+    )
+    assert loading_gain(times, 1, 2) == pytest.approx(1 / 0.9)  # the second rank has nothing to win beyond that
+    alone = from_record({"vae": {"data_wait": [0.6], "forward": [0.4], "loading": [1.0], "microbatches": [1]}})
+    assert loading_gain(alone, 1, 2) == pytest.approx(2.0)
+    assert loading_gain(alone, 1, 4) == pytest.approx(2.5)
+
+
+def test_a_cost_of_one_rank_is_said_to_be_so():
+    times = from_record(
+        {"vae": {"data_wait": [0.0, 0.5], "forward": [0.5, 0.5], "wait": [0.5, 0.0], "microbatches": [1, 1]}}
+    )
+    said = advise(find_bottleneck(times), times, load_config("vae-64"), ["here", "there"])
+    assert said.startswith("waiting for data of rank 1 on there is the bottleneck, 50% of a step")
+
+
+def test_ranks_that_are_late_in_turn_are_not_silently_called_computing():
+    steps = [[0.0, 0.3], [0.3, 0.0]] * 10
+    times = StepTimes(steps=len(steps))
+    for late in steps:
+        table = np.zeros((len(MEASURED), 2))
+        table[MEASURED.index("forward")] = np.array([0.7, 0.7]) + late
+        table[MEASURED.index("reduce")] = max(late) - np.array(late)
+        times.add("vae", table, np.ones((2, 2)))
+    said = advise(find_bottleneck(times), times, load_config("vae-64"), [])
+    assert "ranks wait 15% for each other, now one, now another" in said
 
 
 def test_where_nothing_costs_much_computing_is_the_bottleneck():
@@ -91,7 +133,7 @@ WORDS = {
 
 @pytest.mark.parametrize("planted", WORDS)
 def test_advice_names_the_bottleneck_and_a_key(planted):
-    times, config = simulated(planted, 0.08), load_config("dcgan-64")
+    times, config = simulated(planted, 0.08), load_config("dcgan-64", ["cluster.balance=equal"])
     said = advise(find_bottleneck(times), times, config, ["here", "there", "far"])
     assert WORDS[planted] in said
     assert "\n" not in said
@@ -114,7 +156,7 @@ def test_tables_show_what_costs_something(tmp_path):
 
 def test_of_many_ranks_those_at_the_ends_are_shown():
     waits = np.arange(20.0)[::-1]
-    record = {"vae": {"wait": waits.tolist(), "forward": [1.0] * 20}}
+    record = {"vae": {"wait": waits.tolist(), "forward": [1.0] * 20, "microbatches": [1.0] * 20}}
     profile = Profile("vae-64", {}, [f"host-{i}" for i in range(20)], 64, 1, 20.0, record)
     assert shown_ranks(profile) == [0, 1, 2, 3, 16, 17, 18, 19]
     assert "host-19" in profile_page(profile)
@@ -180,6 +222,13 @@ def test_sweeps_try_settings_with_several_values():
     assert axes_of(["objective.diffaugment=[color],[color,cutout]"])[0] == {
         "objective.diffaugment": ["[color]", "[color,cutout]"]
     }
+    assert axes_of(["data.path=/a,b"]) == ({}, ["data.path=/a,b"])
+
+
+@pytest.mark.parametrize("bad", [["workers="], ["threads=1,,2"], ["threads=1,2", "train.threads=3"]])
+def test_sweeps_without_sense_are_refused(bad):
+    with pytest.raises(UserError, match="empty value|given twice"):
+        axes_of(bad)
 
 
 def test_the_best_of_a_sweep_can_be_pasted():

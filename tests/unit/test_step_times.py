@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from gen_dist.step_times import MEASURED, PARTS, StepTimes, flat_times, from_record, split_reduce, to_record
+from gen_dist.step_times import MEASURED, PARTS, StepTimes, flat_times, from_record, split_collectives, to_record
+
+COUNTS = np.array([[3.0, 1.0], [0.0, 0.0]])
 
 
 def measured(**parts):
@@ -17,7 +19,9 @@ def row(table, part):
 
 
 def test_the_rank_that_came_last_waited_for_nobody():
-    found = split_reduce(measured(forward=[1.0, 3.0, 2.0], reduce=[2.5, 0.5, 1.5], optimise=[0.1, 0.1, 0.1]))
+    found = split_collectives(
+        measured(forward=[1.0, 3.0, 2.0], reduce=[2.25, 0.25, 1.25], agree=[0.25] * 3, optimise=[0.1] * 3)
+    )
     assert row(found, "wait") == [2.0, 0.0, 1.0]
     assert row(found, "exchange") == [0.5, 0.5, 0.5]
     assert row(found, "optimise") == [0.1, 0.1, 0.1]
@@ -26,8 +30,8 @@ def test_the_rank_that_came_last_waited_for_nobody():
 
 def test_who_is_last_may_change_from_phase_to_phase():
     times = StepTimes(steps=1)
-    times.add("discriminator", measured(reduce=[1.0, 3.0]))
-    times.add("generator", measured(reduce=[4.0, 1.0]))
+    times.add("discriminator", measured(reduce=[1.0, 3.0]), COUNTS)
+    times.add("generator", measured(reduce=[4.0, 1.0]), COUNTS)
     assert row(times.by_rank(), "exchange") == [2.0, 2.0]
     assert row(times.by_rank(), "wait") == [3.0, 2.0]
 
@@ -35,15 +39,16 @@ def test_who_is_last_may_change_from_phase_to_phase():
 def test_sums_become_seconds_a_step_and_come_back_from_the_record():
     times = StepTimes(steps=2)
     for _ in range(2):
-        times.add("discriminator", measured(data_wait=[0.1, 0.3], forward=[1.0, 2.0]))
-    times.add("generator", measured(forward=[4.0, 2.0]))
+        times.add("discriminator", measured(data_wait=[0.1, 0.3], forward=[1.0, 2.0]), COUNTS)
+    times.add("generator", measured(forward=[4.0, 2.0]), 2 * COUNTS)
     record = to_record(times)
     assert record == {
-        "discriminator": {"data_wait": [0.1, 0.3], "forward": [1.0, 2.0]},
-        "generator": {"forward": [2.0, 1.0]},
+        "discriminator": {"data_wait": [0.1, 0.3], "forward": [1.0, 2.0], "microbatches": [3.0, 1.0]},
+        "generator": {"forward": [2.0, 1.0], "microbatches": [3.0, 1.0]},
     }
     again = from_record(record)
     assert again.ranks == 2
+    assert again.shares == times.shares == (3.0, 1.0, 3.0, 1.0)
     assert again.by_rank() == pytest.approx(times.by_rank())
     assert times.share(["data_wait"]) == pytest.approx(0.4 / 6.4)
 

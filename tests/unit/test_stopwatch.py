@@ -21,7 +21,7 @@ class StepByStep:
 
 
 def through_a_phase(watch, phase):
-    watch.begin(phase)  # other
+    watch.begin(1, phase)  # other
     watch.mark("forward")
     watch.mark("backward")
     watch.mark("reduce")
@@ -32,7 +32,7 @@ def test_every_moment_belongs_to_one_part():
     watch = Stopwatch(StepByStep())
     through_a_phase(watch, "discriminator")
     through_a_phase(watch, "generator")
-    watch.begin("discriminator")
+    watch.begin(2, "discriminator")
     taken = watch.take("discriminator")
     assert taken["other"] == taken["forward"] == taken["backward"] == taken["reduce"] == 1.0
     assert taken["bookkeeping"] == 2.0  # after both phases
@@ -69,6 +69,7 @@ def test_what_is_traced_is_all_that_is_added_up():
     assert [span.part for span in watch.kept] == ["bookkeeping", "other", "forward", "backward", "reduce"]
     assert sum(span.seconds for span in watch.kept) == sum(taken.values())
     assert [span.start for span in watch.kept] == [5.0, 6.0, 7.0, 8.0, 9.0]
+    assert {span.step for span in watch.kept} == {1}
 
 
 def tallies(*ranks, workers=2):
@@ -77,8 +78,8 @@ def tallies(*ranks, workers=2):
 
 def test_ranks_learn_of_each_others_times_and_wishes():
     tally = tallies(
-        (Asked(), {"forward": 1.0, "backward": 3.0, "reduce": 0.5}, 4),
-        (Asked(stop=True), {"forward": 2.0, "backward": 6.0, "reduce": 0.1}, 2),
+        (Asked(), {"forward": 1.0, "backward": 3.0, "reduce": 0.5, "agree": 0.5, "microbatches": 4}),
+        (Asked(stop=True), {"forward": 2.0, "backward": 6.0, "reduce": 0.1, "agree": 0.9, "microbatches": 2}),
     )
     assert (tally.stop, tally.pause, tally.knows) == (True, False, True)
     assert tally.pace.tolist() == [1.0, 4.0]
@@ -89,8 +90,8 @@ def test_ranks_learn_of_each_others_times_and_wishes():
 @pytest.mark.parametrize("workers", [2, 3])
 def test_a_step_with_unknown_times_has_no_pace(workers):
     """Of a first step, or where the ranks have changed between two phases."""
-    known = tallies((Asked(), {"forward": 1.0}, 1), (Asked(), {"forward": 1.0}, 1))
-    unknown = tallies(*[(Asked(), {"forward": 1.0}, 0)] * workers, workers=workers)
+    known = tallies(*[(Asked(), {"forward": 1.0, "microbatches": 1})] * 2)
+    unknown = tallies(*[(Asked(), {})] * workers, workers=workers)
     assert not unknown.knows
     assert not unknown.measured.any()
     assert merge_paces([known, unknown]) == ((0.0,) * workers, 0.0)

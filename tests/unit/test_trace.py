@@ -11,10 +11,10 @@ from gen_dist.step_times import Span
 def rank_spans(ahead, late=0.0):
     """Two phases by a clock that is `ahead`; this rank comes `late` to the collectives, which end at 3 and 6."""
     spans, now = [], 0.0
-    for phase in ("discriminator", "generator"):
+    for step, phase in ((1, "discriminator"), (1, "generator")):
         work = 1.0 + late
         for part, seconds in (("forward", work), ("reduce", 2.5 - work), ("reduce", 0.25), ("optimise", 0.25)):
-            spans.append(Span(phase, part, now + ahead, seconds))
+            spans.append(Span(step, phase, part, now + ahead, seconds))
             now += seconds
     return spans
 
@@ -40,6 +40,15 @@ def test_a_phase_covers_its_parts():
     ]
 
 
+def test_the_same_phase_of_two_steps_stays_apart():
+    spans = [
+        Span(1, "vae", "forward", 0.0, 1.0),
+        Span(1, "vae", "reduce", 1.0, 1.0),
+        Span(2, "vae", "forward", 2.0, 1.0),
+    ]
+    assert [(span.step, span.part, span.seconds) for span in phases_of(spans)] == [(1, "vae", 2.0), (2, "vae", 1.0)]
+
+
 def test_the_trace_is_complete_events_in_microseconds_by_rank():
     trace = json.loads(json.dumps(chrome_trace({0: rank_spans(50.0), 1: rank_spans(9.0)}, {0: "here", 1: "there"})))
     events = [event for event in trace["traceEvents"] if event["ph"] == "X"]
@@ -48,5 +57,5 @@ def test_the_trace_is_complete_events_in_microseconds_by_rank():
     assert {event["pid"] for event in events} == {0, 1}
     forward = [event for event in events if event["name"] == "forward" and event["pid"] == 1]
     assert [(event["ts"], event["dur"]) for event in forward] == [(0.0, 1e6), (3e6, 1e6)]
-    assert forward[0]["args"] == {"phase": "discriminator"}
+    assert forward[0]["args"] == {"step": 1, "phase": "discriminator"}
     assert sum(event["dur"] for event in events if event["tid"] == 1 and event["pid"] == 0) == 6e6
