@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from gen_dist.config import RESULT_FIELDS, RunConfig, flatten
 from gen_dist.models.build import count_parameters
+from gen_dist.step_times import COUNTED, MEASURED
 from tests.conftest import TINY_IMAGES
 from tests.training_cases import CASES, case, pack_of
 from tests.worker_group import Answer, Request, WorkerGroup
@@ -194,8 +195,8 @@ def test_equal_workers_send_no_more_than_a_ring(group, tiny_pack):
     # And in float64, which weighs more in so small a model: batch-norm statistics, losses, what ranks tell each other.
     assert gradients < vector / steps < 1.15 * gradients
     sent = [answer.bytes_sent for answer in group.run(Request("dcgan", str(tiny_pack), [1, 1, 1, 1], steps=steps))]
-    paces = 2 * (4 - 2) * 8 * 2 * steps  # two more numbers of each rank, float64, in both phases
-    assert sum(sent) == 4 * (2 * 3 / 4) * (vector + paces)
+    times = len((*MEASURED, *COUNTED)) * (4 - 2) * 8 * 2 * steps  # of two more ranks, float64, in both phases
+    assert sum(sent) == 4 * (2 * 3 / 4) * (vector + times)
 
 
 def test_every_image_is_read_once_in_every_pass_whatever_happens(group, tiny_pack, tmp_path):
