@@ -113,7 +113,7 @@ class Reporter:
         self.steps += 1
         if all(report.pace):
             self.times.steps += 1
-            for phase, tally in report.tallies:
+            for phase, tally in (*report.tallies[1:], report.tallies[0]):  # the first is of the step's last phase
                 self.times.add(phase, tally.measured, tally.counted)
 
     def forget_times(self) -> None:

@@ -107,7 +107,7 @@ def reduce_alone(wanted: Wanted) -> list[str]:
         request.check()
         if train(request):
             return ["exchanging was not measured"]
-        profile = read_run(run_dir, wanted)
+        profile = read_run(run_dir, wanted.steps)
     if len(profile.hosts) == 1:
         raise UserError("--what reduce: one worker has nobody to exchange gradients with; use --workers 2 or more")
     tables = profile.step_times.seconds

@@ -12,7 +12,9 @@ WHAT = ("loader", "compute", "reduce")
 
 
 def profile(
-    preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="see 'gen-dist configs'")] = "",
+    preset: Annotated[
+        str, typer.Argument(metavar="PRESET|FILE.yaml|RUN", help="see 'gen-dist configs'; of a run folder, its record")
+    ] = "",
     overrides: Overrides = None,
     workers: Annotated[str, typer.Option(metavar="N|MIN:MAX|auto", help="training processes")] = "auto",
     address: Annotated[
@@ -32,8 +34,11 @@ def profile(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="default: profiles/PRESET-TIME")] = None,
 ) -> int:
-    """Train for a moment and say where the time goes, what is slowest, and what to change."""
-    from gen_dist.launch.profiling import Wanted, measure_part, profile_run, profile_sweep
+    """Train for a moment and say where the time goes, what is slowest, and what to change.
+
+    Of a run folder: say it of that run, which may be running, from its record.
+    """
+    from gen_dist.launch.profiling import Wanted, measure_part, profile_recorded, profile_run, profile_sweep
 
     settings = list(overrides or ())
     if "=" in preset and not preset.endswith((".yaml", ".yml")):
@@ -45,6 +50,10 @@ def profile(
     given = [name for name, is_given in (("--sweep", sweep), ("--what", what), ("--compare", compare)) if is_given]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: give one of them")
+    if (Path(preset) / "run.json").exists():
+        if settings or sweep or what:
+            raise UserError(f"{preset}: is a run, whose record is read; settings, --sweep and --what need a preset")
+        return profile_recorded(Path(preset), out, compare)
     wanted = Wanted(preset, settings, parse_workers(workers), address, no_ray, steps, out)
     wanted.check()
     if sweep:

@@ -16,7 +16,7 @@ from typing import Any
 from gen_dist.cluster.placement import Wish
 from gen_dist.config import RunConfig, flatten
 from gen_dist.config.objective import GANObjectiveSettings
-from gen_dist.errors import RunError, UserError
+from gen_dist.errors import UserError
 from gen_dist.launch.request import Request
 from gen_dist.launch.train import parse_workers
 from gen_dist.models.growing import GrowingSettings
@@ -28,7 +28,7 @@ from gen_dist.profiling.profile import Profile, merge_rows, read_profile
 from gen_dist.profiling.sweep import Setting, axes_of, best_lines, sweep_table
 from gen_dist.profiling.tables import comparison_table, phase_table, profile_table
 from gen_dist.record.metrics import read_metrics
-from gen_dist.record.run_folder import default_run_path
+from gen_dist.record.run_folder import RunFolder, default_run_path
 from gen_dist.step_times import from_record
 from gen_dist.training import settling_steps
 
@@ -36,6 +36,7 @@ from gen_dist.training import settling_steps
 DECIDED = ("train.steps", "train.log_every", "train.trace_steps", "train.sample_every", "train.checkpoint_every",
            "wandb.mode")  # fmt: skip
 NEVER = 10**9
+RECORDED_ROWS = 50  # of a run's record: what it does now, not what it did long ago
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def full_grown(config: RunConfig) -> Grown:
 
 def profile_run(wanted: Wanted, compare: Path | None) -> int:
     """Profile a run; returns the exit code."""
-    before = read_profile(compare / "profile.json" if compare.is_dir() else compare) if compare else None
+    before = read_before(compare)
     with prepared(wanted.folder) as folder, tempfile.TemporaryDirectory(prefix="gen-dist-profile-") as temporary:
         run_dir = Path(temporary) / "run"
         request = wanted.request(run_dir)
@@ -104,10 +105,9 @@ def profile_run(wanted: Wanted, compare: Path | None) -> int:
         code = train(request)
         if code:
             return code
-        profile = read_run(run_dir, wanted)
+        profile = read_run(run_dir, wanted.steps)
         shutil.copy(run_dir / "trace.json", folder)
-        (folder / "profile.html").write_text(profile_page(profile, before))
-        profile.save(folder / "profile.json")
+        write(profile, before, folder)
     print("\n".join(describe(profile, before)))
     print(f"\nprofile: {folder}/profile.html, profile.json; trace.json for ui.perfetto.dev")
     return 0
@@ -145,20 +145,31 @@ def train(request: Request) -> int:
         return run_with_ray(request)
 
 
-def read_run(run_dir: Path, wanted: Wanted) -> Profile:
-    """Of the last steps that all ranks did with the same shares.
+def profile_recorded(run_dir: Path, out: Path | None, compare: Path | None) -> int:
+    """What a run's own record says, also while it runs; nothing is started."""
+    before = read_before(compare)
+    RunFolder.open(run_dir)
+    profile = read_run(run_dir, RECORDED_ROWS)
+    print("\n".join(describe(profile, before)))
+    if out is not None:
+        with prepared(out) as folder:
+            write(profile, before, folder)
+        print(f"\nprofile: {out}/profile.html, profile.json")
+    return 0
 
-    Raises RunError where workers were lost before enough steps were done.
+
+def read_run(run_dir: Path, most: int) -> Profile:
+    """Of the last rows of the record, `most` at most, whose steps all ranks did with the same shares.
+
+    Raises UserError where there are none.
     """
     config = load_config(str(run_dir / "config.yaml"))
-    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if "time" in row][-wanted.steps :]
+    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if row.get("time")][-most:]
     shares = [from_record(row["time"]).shares for row in rows]
     last = [row for row, share in zip(rows, shares, strict=True) if share == shares[-1]]
-    if not last or not (run_dir / "trace.json").exists():
-        raise RunError("the workers changed while they were measured, and too few steps are left; profile again")
-    trace = json.loads((run_dir / "trace.json").read_bytes())
-    hosts = {event["pid"]: event["args"]["host"] for event in trace["traceEvents"] if event["name"] == "process_name"}
-    times = merge_rows([row["time"] for row in last])
+    if not last:
+        raise UserError(f"run folder '{run_dir}': no steps with times are recorded yet; let it do a few more")
+    times, hosts = merge_rows([row["time"] for row in last]), read_hosts(run_dir / "trace.json")
     ranks = from_record(times).ranks
     settings = {key: value for key, value in flatten(config.model_dump()).items() if key not in DECIDED}
     profile = Profile(
@@ -167,6 +178,26 @@ def read_run(run_dir: Path, wanted: Wanted) -> Profile:
     )  # fmt: skip
     found = find_bottleneck(profile.step_times)
     return replace(profile, bottleneck=found.name, advice=advise(found, profile.step_times, config, profile.hosts))
+
+
+def read_hosts(trace: Path) -> dict[int, str]:
+    """By rank, as far as they are known."""
+    if not trace.exists():
+        return {}
+    events = json.loads(trace.read_bytes())["traceEvents"]
+    return {event["pid"]: event["args"]["host"] for event in events if event["name"] == "process_name"}
+
+
+def read_before(compare: Path | None) -> Profile | None:
+    """The profile to compare with: its file, or the folder of that."""
+    if compare is None:
+        return None
+    return read_profile(compare / "profile.json" if compare.is_dir() else compare)
+
+
+def write(profile: Profile, before: Profile | None, folder: Path) -> None:
+    (folder / "profile.html").write_text(profile_page(profile, before))
+    profile.save(folder / "profile.json")
 
 
 def describe(profile: Profile, before: Profile | None) -> list[str]:

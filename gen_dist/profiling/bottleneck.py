@@ -103,21 +103,23 @@ def computing_for(table: Table, seconds: np.ndarray) -> Table:
 
 def paces(table: Table, owned: np.ndarray) -> np.ndarray:
     """Each rank's seconds per microbatch."""
-    return rows(table, COMPUTE).sum(0) / np.maximum(owned, 1e-9)
+    return rows(table, COMPUTE).sum(0) / np.where(owned > 0, owned, 1.0)
 
 
 def all_as_fast(table: Table, owned: np.ndarray) -> Table:
     """Who is slower than the middle one (of two: the faster) is as fast, and owns as much as if it always had been."""
     each = paces(table, owned)
     middle = np.sort(each)[(len(each) - 1) // 2]
-    if each.max() <= middle:
+    if each.max() <= middle or not owned.all():
         return table
     whole = np.ceil(owned.sum() / len(owned))
-    return computing_for(table, np.minimum(each * owned, np.minimum(each, middle) * np.maximum(whole, 1e-9)))
+    return computing_for(table, np.minimum(each * owned, np.minimum(each, middle) * whole))
 
 
 def evenly_shared(table: Table, owned: np.ndarray) -> Table:
     """Microbatches can be cut up at will, so that all are done at the same time."""
+    if not owned.all():
+        return table
     together = owned.sum() / (1 / np.maximum(paces(table, owned), 1e-9)).sum()
     return computing_for(table, np.full(len(owned), together))
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gen_dist.profiling.profile import read_profile
-from tests.command import gen_dist
+from tests.command import gen_dist, train
 
 SMALL = ["smoke", "train.threads=1", "cluster.balance=equal"]
 
@@ -53,6 +53,21 @@ def test_a_sweep_ends_with_the_best_settings_and_tells_why_others_were_not_measu
     best = lines[1].split()[1]
     assert f"best:\ntrain.microbatch_size={best}\n" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_a_runs_own_record_is_read(tmp_path):
+    run = train(tmp_path, "run", "smoke", "--workers", "2", "train.steps=9", "train.trace_steps=3", "train.log_every=2")
+    done = gen_dist("profile", "run", "--out", "told", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "is the bottleneck" in done.out
+    profile = read_profile(tmp_path / "told" / "profile.json")
+    assert [len(host) > 0 for host in profile.hosts] == [False, False]  # too short to be traced: shares settle first
+    assert list(profile.times) == ["discriminator", "generator"]
+    refused = gen_dist("profile", "run", "train.threads=2", cwd=tmp_path)
+    assert (refused.code, "is a run, whose record is read" in refused.err) == (2, True)
+    (run / "metrics.jsonl").write_text("")
+    empty = gen_dist("profile", "run", cwd=tmp_path)
+    assert (empty.code, "no steps with times are recorded yet" in empty.err) == (2, True)
 
 
 @pytest.mark.parametrize(
