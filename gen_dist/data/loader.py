@@ -5,10 +5,12 @@ Shapes: n samples of a microbatch, C channels, H rows, W columns.
 
 import itertools
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from gen_dist.data.gathering import Gatherer, Plan
 from gen_dist.data.pixels import Images
 from gen_dist.data.stream import Batching
 
+LATER = 4  # how much nicer loading is than computing
 CHUNK_BYTES = 8 << 20  # what a thread fills before it asks for more; asking costs a wait for Python's lock
 
 
@@ -115,7 +118,7 @@ class Loader:
         self.source = Gatherer(pack, seed, augment, pixel_range)
         self.stream = self.source.stream
         self._chunks = _equal_parts(batching.microbatch_size, CHUNK_BYTES // (4 * math.prod(pack.shape)))
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gen-dist-loader")
+        self._executor = ThreadPoolExecutor(threads, "gen-dist-loader", give_way)
         self._tasks: dict[_Key, _Task] = {}
         self._held: list[tuple[int, torch.Tensor]] = []  # (step, buffer), with the consumer
         self._abandoned: list[_Task] = []  # no longer wanted, perhaps still being written
@@ -196,6 +199,13 @@ class Loader:
         # Memory from torch is aligned alike in every process; from NumPy it may not be, and results of torch's
         # operations may depend on that.
         return self._free.pop() if self._free else torch.empty(self._shape)
+
+
+def give_way() -> None:
+    """Where the system allows it, let this thread have a CPU after those that compute: what it loads is for later."""
+    with suppress(OSError, AttributeError):
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + LATER)
 
 
 def _equal_parts(count: int, most: int) -> list[slice]:

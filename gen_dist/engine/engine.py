@@ -126,7 +126,8 @@ class Engine:
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
         extra = self.tally(asked).to(self.device)
-        numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
+        with program.weights_cast_once():
+            numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
         self.stopwatch.mark("optimise")
         self.computed = len(work)
         losses, statistics = program.unpack(numbers[: -len(extra)])

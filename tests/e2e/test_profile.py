@@ -23,8 +23,8 @@ def test_a_slow_worker_is_named_and_the_files_are_whole(tmp_path):
     profile = read_profile(tmp_path / "slow" / "profile.json")
     assert (profile.bottleneck, profile.steps, len(profile.hosts)) == ("slow worker", 4, 2)
     whole = profile.step_times.by_rank().sum(0)
-    assert whole == pytest.approx([profile.step_seconds] * 2, rel=0.2)
-    assert profile.step_times.share(["other"]) < 0.05
+    assert whole == pytest.approx([profile.step_seconds] * 2, rel=0.3)
+    assert profile.step_times.share(["other"]) < 0.1
     trace = json.loads((tmp_path / "slow" / "trace.json").read_bytes())["traceEvents"]
     assert {event["pid"] for event in trace} == {0, 1}
     phases = [event["name"] for event in trace if event["ph"] == "X" and event["pid"] == 0 and event["tid"] == 0]

@@ -1,6 +1,8 @@
 """The loader's ledger: which samples come, in which memory, whoever owns what and however the threads run."""
 
 import contextlib
+import os
+import sys
 import threading
 
 import numpy as np
@@ -355,6 +357,14 @@ def test_waiting_is_divided_as_the_threads_time_was():
         found = loader.split_wait({"data_wait": 2.0, "forward": 5.0})
         assert found == {"data_wait": 1.0, "decode": 0.75, "augment": 0.25, "forward": 5.0, "loading": 8.0}
         assert loader.split_wait({"data_wait": 2.0}) == {"data_wait": 2.0, "loading": 0.0}  # nobody has worked since
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no priority of their own")
+def test_threads_that_load_give_way_to_those_that_compute():
+    with loading(prefetch=0) as loader:
+        loader.get(0, 0, [0])
+        [thread] = loader._executor._threads
+        assert os.getpriority(os.PRIO_PROCESS, thread.native_id) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_the_threads_time_is_measured():
