@@ -47,6 +47,8 @@ def profile(
         raise UserError("PRESET: missing; give a preset (see 'gen-dist configs') or a .yaml file")
     if what is not None and what not in WHAT:
         raise UserError(f"--what {what}: must be one of {', '.join(WHAT)}")
+    if out is not None and (sweep or what):
+        raise UserError(f"--out {out}: is for a profile; {'--sweep' if sweep else '--what'} only prints")
     given = [name for name, is_given in (("--sweep", sweep), ("--what", what), ("--compare", compare)) if is_given]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: give one of them")
