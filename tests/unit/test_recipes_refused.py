@@ -39,7 +39,8 @@ REFUSED = {
     "WGAN-GP's penalty with BCE": (
         ["gan-balanced64", "objective.gradient_penalty=10"],
         "objective.gradient_penalty 10.0: belongs to objective.loss 'wgan_gp', not to objective.loss 'bce'; use "
-        "objective.loss=wgan_gp, or objective.gradient_penalty=null and, if need be, objective.r1",
+        "objective.loss=wgan_gp, or objective.gradient_penalty=null and, if need be, objective.r1; "
+        "objective.loss=wgan_gp needs objective.balance_margin=0 too",
         ["objective.gradient_penalty=null", "objective.r1=10"],
     ),
     "smoothed labels with hinge": (
@@ -158,7 +159,7 @@ REFUSED = {
     "a discriminator's rate without a discriminator": (
         ["vae-64", "optimizer.discriminator_learning_rate=1e-4"],
         "optimizer.discriminator_learning_rate 0.0001: model.family 'vae' has no discriminator; use "
-        "optimizer.learning_rate, and optimizer.discriminator_learning_rate=null",
+        "optimizer.discriminator_learning_rate=null, and optimizer.learning_rate",
         ["optimizer.discriminator_learning_rate=null"],
     ),
     "a batch of no whole microbatches": (
