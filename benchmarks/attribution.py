@@ -11,6 +11,7 @@ import argparse
 import math
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from benchmarks.launch import describe_machine
 from benchmarks.throughput import machines
 from gen_dist.draws import Draws
+from gen_dist.engine.stopwatch import HostClock, Stopwatch
 from gen_dist.profiling.profile import Profile, read_profile
 from gen_dist.step_times import DATA, PARTS
 from tests.command import SECONDS, finish, start
@@ -27,6 +29,7 @@ from tests.machines import cluster
 
 PRESET = ("dcgan-emoji", "cluster.balance=equal", "--workers", "2", "--steps")
 STEPS = 15
+MARKS_OF_A_PHASE = 30  # about
 RIGHT_ROW, RIGHT_GAIN, RIGHT_NAMES = 0.1, 0.2, 0.95
 BOTH = (0, 1)
 
@@ -125,6 +128,17 @@ def on_links(case: Case) -> tuple[Profile, Profile]:
     return found[0], found[1]
 
 
+def cost_of_a_mark(count: int = 100_000) -> float:
+    """Microseconds, adding up included."""
+    stopwatch = Stopwatch(HostClock())
+    started = time.perf_counter()
+    for number in range(count):
+        stopwatch.mark("forward")
+        if number % MARKS_OF_A_PHASE == 0:
+            stopwatch.take("")
+    return 1e6 * (time.perf_counter() - started) / count
+
+
 def describe(outcome: Outcome) -> str:
     case = outcome.case
     size = f"{case.megabits:.0f} Mbit/s" if case.kind == "link" else f"{1000 * case.seconds:.0f} ms"
@@ -144,7 +158,7 @@ def main() -> None:
     kinds = given.kind or list(KINDS)
     if "link" in kinds and (reason := available()):
         raise SystemExit(f"links cannot be held to a rate: {reason}; choose --kind loader --kind worker …")
-    print(describe_machine())
+    print(f"{describe_machine()}; a mark of the stopwatch: {cost_of_a_mark():.2f} microseconds")
     print("\n| planted | in its rows, of what steps became longer | named | gain predicted | measured |")
     print("|---|---:|---|---:|---:|", flush=True)
     outcomes = []
