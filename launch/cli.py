@@ -1,5 +1,6 @@
 """The `gen-dist` command. Commands import what they need when they run, so that --help answers at once."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -57,6 +58,7 @@ def main() -> None:
             code = run()
     except Interrupted as error:
         code = error.exit_code
+    gc.collect()  # ends the threads of a process group that is left in a cycle: at exit they may abort the process
     sys.exit(code)
 
 

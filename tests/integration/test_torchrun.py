@@ -198,3 +198,28 @@ def test_stopped_by_sigterm_and_resumed_it_ends_like_one_left_alone(who, tmp_pat
     assert list(losses(run)) == list(range(1, 46))
     assert losses(run) == losses(tmp_path / "alone")
     assert last_state(run)["hash"] == last_state(tmp_path / "alone")["hash"]
+
+
+NOTING_THREADS = """
+import atexit, os, runpy
+from pathlib import Path
+
+def note():
+    names = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    Path(f"threads-{os.environ['RANK']}").write_text(" ".join(names))
+
+atexit.register(note)
+runpy.run_module("gen_dist.launch.cli", run_name="__main__")
+"""
+
+
+def test_the_group_ends_before_the_process(tmp_path):
+    """Threads of gloo that were left at exit sometimes aborted the process, on a busy machine."""
+    (tmp_path / "noting.py").write_text(NOTING_THREADS)
+    instead = 'exec "$0" noting.py train "$@" --no-ray wandb.mode=disabled'
+    ranks = torchrun(tmp_path, *SMOKE, "train.steps=1", prelude=instead)
+    assert ranks.finish() == {}
+    for rank in range(2):
+        names = (tmp_path / f"threads-{rank}").read_text()
+        assert names
+        assert "gloo" not in names
