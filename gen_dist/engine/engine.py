@@ -30,6 +30,7 @@ from gen_dist.engine.stopwatch import HostClock, Stopwatch
 from gen_dist.engine.tally import NOTHING, Asked, Tally, merge_paces, read_tally, write_tally
 from gen_dist.errors import RunError
 from gen_dist.events import Where
+from gen_dist.models.casting import weights_cast_once
 from gen_dist.models.growth import stage_of
 from gen_dist.models.layers import Statistics, commit_statistics
 from gen_dist.models.spectral import commit_spectral_norm, iterate_spectral_norm
@@ -126,7 +127,7 @@ class Engine:
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
         extra = self.tally(asked).to(self.device)
-        with program.weights_cast_once():
+        with weights_cast_once(self.state.modules.values()):
             numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
         self.stopwatch.mark("optimise")
         self.computed = len(work)

@@ -3,8 +3,7 @@
 Only the trained modules are registered, so that parameters() and DistributedDataParallel see just these.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -37,17 +36,6 @@ class PhaseProgram(nn.Module):
         self.check, self.reduces, self.mark = check, reduces, mark
         self.loss_names: list[str] = []
         self.statistics_sizes: dict[str, list[list[int]]] = {}  # by module, norm layer and call
-
-    @contextmanager
-    def weights_cast_once(self) -> Iterator[None]:
-        """Inside, autocast keeps what it made of the trained weights from one microbatch to the next. They must not
-        change meanwhile."""
-        torch.autocast_increment_nesting()  # it forgets at the end of the outermost context
-        try:
-            yield
-        finally:
-            if torch.autocast_decrement_nesting() == 0:
-                torch.clear_autocast_cache()
 
     def forward(self, microbatch: Microbatch, draws: SampleDraws) -> tuple[Tensor, Tensor]:
         """The loss summed over the microbatch, and one float64 vector: all losses, then batch-norm statistics."""

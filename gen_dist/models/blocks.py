@@ -10,6 +10,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from gen_dist.models.base import Activation
+from gen_dist.models.casting import Linear
+from gen_dist.models.convolution import Conv2d, ConvTranspose2d
 from gen_dist.models.layers import GhostBatchNorm, Reshape
 from gen_dist.models.resampling import enlarge
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear
@@ -30,7 +32,7 @@ def convolution(
     before: int, after: int, kernel: int, side: int, stride: int = 1, bias: bool = True, spectral: bool = False
 ) -> list[nn.Module]:
     """A convolution from H = W = side to side / stride, rounded up."""
-    kind = SpectralConv2d if spectral else nn.Conv2d
+    kind = SpectralConv2d if spectral else Conv2d
     total = padding(side, kernel, stride)
     if stride > 1 or total % 2 == 0:
         return [kind(before, after, kernel, stride, -(-total // 2), bias=bias)]
@@ -46,7 +48,7 @@ def mirrored_convolution(
         return convolution(before, after, kernel, side, bias=bias)
     half = -(-padding(side, kernel, stride) // 2)
     reached = (-(-side // stride) - 1) * stride + kernel - 2 * half
-    return [nn.ConvTranspose2d(before, after, kernel, stride, half, side - reached, bias=bias)]
+    return [ConvTranspose2d(before, after, kernel, stride, half, side - reached, bias=bias)]
 
 
 class Enlarge(nn.Module):
@@ -110,7 +112,7 @@ class Chain:
 
     def convolve_inside(self, channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
         """A convolution without padding."""
-        kind = SpectralConv2d if self.spectral else nn.Conv2d
+        kind = SpectralConv2d if self.spectral else Conv2d
         self.add(kind(self.channels, channels, kernel, stride, bias=bias))
         self.channels, self.side = channels, (self.image_side - kernel) // stride + 1
 
@@ -121,7 +123,7 @@ class Chain:
 
     def spread(self, channels: int, side: int) -> None:
         """From a vector to an image: a transposed convolution of one pixel with a kernel of `side`, without bias."""
-        self.add(Reshape(self.channels, 1, 1), nn.ConvTranspose2d(self.channels, channels, side, bias=False))
+        self.add(Reshape(self.channels, 1, 1), ConvTranspose2d(self.channels, channels, side, bias=False))
         self.channels, self.side = channels, side
 
     def enlarge(self, side: int) -> None:
@@ -140,7 +142,7 @@ class Chain:
 
     def linear(self, features: int, bias: bool = True) -> None:
         self.flatten()
-        self.add((SpectralLinear if self.spectral else nn.Linear)(self.channels, features, bias=bias))
+        self.add((SpectralLinear if self.spectral else Linear)(self.channels, features, bias=bias))
         self.channels = features
 
     def to_logits(self) -> None:

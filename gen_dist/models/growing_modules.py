@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gen_dist.draws import SampleDraws
 from gen_dist.models.blocks import SPECTRAL_GAIN, Gain, activation, convolution
+from gen_dist.models.convolution import Conv2d, ConvTranspose2d
 from gen_dist.models.dcgan_layers import channels_at
 from gen_dist.models.growing import GrowingSettings, growth_at
 from gen_dist.models.growth import GrowingModule
@@ -83,15 +84,13 @@ class Generator(Growing):
         start = len(sides) - len(self.sides)  # levels that all stages use
         self.start = nn.Sequential(
             Reshape(settings.latent, 1, 1),
-            nn.ConvTranspose2d(settings.latent, widths[0], sides[0], bias=False),
+            ConvTranspose2d(settings.latent, widths[0], sides[0], bias=False),
             GhostBatchNorm(widths[0]),
             nn.ReLU(),
             *levels[:start],
         )
         self.grown = nn.ModuleList(levels[start:])
-        self.to_image = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, channels, 1), nn.Tanh()) for width in widths[start:]
-        )
+        self.to_image = nn.ModuleList(nn.Sequential(Conv2d(width, channels, 1), nn.Tanh()) for width in widths[start:])
 
     def parts_in_use(self) -> list[nn.Module]:
         return [self.start, *self.grown[: self.index], *self.present(self.to_image)]
@@ -119,7 +118,7 @@ class Discriminator(Growing):
         super().__init__(settings, size)
         sides, widths = levels_of(size, settings.discriminator_width)
         spectral = settings.discriminator_norm == "spectral"
-        kind = SpectralConv2d if spectral else nn.Conv2d
+        kind = SpectralConv2d if spectral else Conv2d
         levels = [
             Stack(
                 *convolution(before, after, 4, side, 2, spectral=spectral),

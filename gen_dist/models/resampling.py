@@ -7,6 +7,7 @@ the smaller one: the last row and column of an odd side have one to themselves.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gen_dist.models.convolution import convolve, convolve_back
 from gen_dist.models.spectral import SpectralLayer
 
 
@@ -36,7 +37,7 @@ class EnlargingConv2d(nn.ConvTranspose2d):
         self.side = side
 
     def forward(self, x_NCHW: Tensor) -> Tensor:  # type: ignore[override]
-        y_NCHW = F.conv_transpose2d(x_NCHW, blur(self.weight, 1), self.bias, stride=2, padding=1)
+        y_NCHW = convolve_back(x_NCHW, blur(self.weight, 1), self.bias, stride=2, padding=1)
         return y_NCHW if y_NCHW.shape[2] == self.side else y_NCHW[:, :, : self.side, : self.side]
 
 
@@ -67,7 +68,7 @@ def convolve_and_average(x_NCHW: Tensor, weight: Tensor, bias: Tensor | None) ->
     height, width = x_NCHW.shape[2:]
     if height % 2 or width % 2:
         x_NCHW = F.pad(x_NCHW, (0, width % 2, 0, height % 2))
-    return F.conv2d(x_NCHW, blur(weight, 4), bias, stride=2, padding=1)
+    return convolve(x_NCHW, blur(weight, 4), bias, stride=2, padding=1)
 
 
 def blur(kernel: Tensor, area: int) -> Tensor:

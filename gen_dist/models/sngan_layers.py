@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gen_dist.models.adversaries import Discriminator, Generator
 from gen_dist.models.blocks import Chain
+from gen_dist.models.convolution import Conv2d
 from gen_dist.models.dcgan_layers import channels_at
 from gen_dist.models.layers import Dropout
 from gen_dist.models.resampling import Average, AveragingConv2d, SpectralAveragingConv2d
@@ -80,7 +81,7 @@ def discriminator(settings: SNGANSettings, size: int, channels: int) -> Discrimi
 
 def averaging_block(before: int, after: int, spectral: bool) -> Residual:
     """To half the side. The shortcut averages before it convolves: the same, at a quarter of the cost."""
-    kind, averaging = (SpectralConv2d, SpectralAveragingConv2d) if spectral else (nn.Conv2d, AveragingConv2d)
+    kind, averaging = (SpectralConv2d, SpectralAveragingConv2d) if spectral else (Conv2d, AveragingConv2d)
     main = nn.Sequential(nn.ReLU(), kind(before, before, 3, 1, 1), nn.ReLU(), averaging(before, after))
     return Residual(main, nn.Sequential(Average(), kind(before, after, 1)))
 

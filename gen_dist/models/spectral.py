@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from gen_dist.draws import Draws
+from gen_dist.models.convolution import convolve
 
 FIRST_ITERATIONS = 15  # as torch's parametrisation makes
 
@@ -51,7 +52,7 @@ class SpectralLayer(nn.Module):
 
 class SpectralConv2d(SpectralLayer, nn.Conv2d):
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return self._conv_forward(x_NCHW, self.normalised_weight(), self.bias)
+        return convolve(x_NCHW, self.normalised_weight(), self.bias, self.stride[0], int(self.padding[0]))
 
 
 class SpectralLinear(SpectralLayer, nn.Linear):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from gen_dist.draws import Draws, SampleDraws
 from gen_dist.models.blocks import Chain, convolution, mirrored_convolution
 from gen_dist.models.build import Modules, build_modules, count_parameters
+from gen_dist.models.convolution import Conv2d, ConvTranspose2d
 from gen_dist.models.layers import Dropout, GhostBatchNorm, Stack
 from gen_dist.models.spectral import SpectralConv2d, SpectralLinear, spectral_layers
 from gen_dist.presets import load_config, parse_config
@@ -67,9 +68,9 @@ def test_a_mirrored_convolution_leads_back_and_is_the_gradient_of_the_convolutio
 
 @pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (3, 1), (5, 1), (5, 2), (3, 2), (2, 2)])
 def test_usual_convolutions_of_even_sides_need_no_pads_and_no_crops(kernel, stride):
-    assert [type(layer) for layer in convolution(2, 3, kernel, 16, stride)] == [nn.Conv2d]
+    assert [type(layer) for layer in convolution(2, 3, kernel, 16, stride)] == [Conv2d]
     back = mirrored_convolution(2, 3, kernel, 16, stride)
-    assert [type(layer) for layer in back] == [nn.Conv2d if stride == 1 else nn.ConvTranspose2d]
+    assert [type(layer) for layer in back] == [Conv2d if stride == 1 else ConvTranspose2d]
 
 
 @pytest.mark.parametrize(("side", "source"), [(6, [0, 0, 1, 1, 2, 2]), (5, [0, 0, 1, 1, 2])])
