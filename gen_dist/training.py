@@ -19,6 +19,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
+from gen_dist.engine.allocator import keep_freed_memory
 from gen_dist.engine.balance import LEAST_STEPS, Balancer
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Engine, StepReport
@@ -85,6 +86,7 @@ class Trainer:
         self.assignment, self.config = assignment, assignment.config
         # Explicitly, after every import that might set it: gradients differ in their last bits between thread counts.
         torch.set_num_threads(self.config.train.threads)
+        keep_freed_memory()
         self.pack = Pack.open(assignment.pack)
         # Before the loader's threads start, which would all compile.
         warm_up(*kernels_used(self.pack, self.config.data.augment))

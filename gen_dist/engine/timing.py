@@ -14,6 +14,7 @@ from gen_dist.data.loader import Loader
 from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
+from gen_dist.engine.allocator import keep_freed_memory
 from gen_dist.engine.costs import Costs, PhaseCosts, Sent
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.memory import explain_out_of_memory
@@ -88,6 +89,7 @@ class Timing:
 
     def __init__(self, config: RunConfig, channels: int) -> None:
         torch.set_num_threads(config.train.threads)
+        keep_freed_memory()
         self.config, self.channels, self.device = config, channels, torch.device(config.train.device)
         self.steps: list[list[PhaseTimes]] = []
         self.phases: list[PhaseTimes] = []  # of the step in progress

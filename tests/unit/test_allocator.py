@@ -1,0 +1,46 @@
+"""Freed memory is kept: by page faults, which are counted."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+FAULTS = """
+import resource, sys, threading
+import torch
+from gen_dist.engine.allocator import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+
+def step():  # as one of training: activations of some MB, all freed at its end
+    held = [torch.ones(size << 18) for size in (1, 4, 20, 8, 30, 2, 16, 4, 16, 8)]
+
+def count():
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+if sys.argv[2] == "main":
+    count()
+else:
+    thread = threading.Thread(target=count)
+    thread.start()
+    thread.join()
+"""
+
+
+def faults(how: str, thread: str) -> int:
+    command = [sys.executable, "-c", FAULTS, how, thread]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_steps_have_no_page_faults(thread) -> None:
+    given_back, kept = (faults(how, thread) for how in ("give", "keep"))
+    assert given_back > 50_000  # else nothing was to be won
+    assert kept < given_back / 10
