@@ -4,7 +4,7 @@ Probes are actors that reserve what workers would, one for every worker of the l
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import gethostname
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ START_SECONDS = 120.0  # for a probe to be placed, and to import torch
 BUILD_SECONDS = 300.0  # for it to build the model, compile kernels and do two steps
 STEPS_SECONDS = 300.0  # for three steps, beyond the time that measuring is given
 LINK_SECONDS = 0.5
+MEMORY_SECONDS = 0.2
 
 
 class CostProbe(LinkProbe):
@@ -42,6 +43,11 @@ class CostProbe(LinkProbe):
 
     def measure(self, seconds: float) -> Costs:
         return self.timing.measure(seconds)
+
+    def reading_rate(self) -> float:
+        from gen_dist.engine.shared_memory import reading_rate
+
+        return reading_rate(MEMORY_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Forecast:
             for known, more in zip(costs, self.costs(None), strict=True):
                 known |= more
         machines = [Machine(name, known) for name, known in zip(names_of(self.nodes), costs, strict=True)]
-        return config, Cluster(machines, self.links())
+        return config, Cluster(machines, self.links(through_memory=config.train.reducer == "tree"))
 
     def costs(self, most: int | None) -> list[dict[int, Costs]]:
         """Of every node, with `most` probes of each (None: all) at work at once: their number and their mean costs."""
@@ -117,14 +123,15 @@ class Forecast:
             found.append({len(own): blend([(costs, 1 / len(own)) for costs in own])})
         return found
 
-    def links(self) -> dict[tuple[int, int], Any]:
-        """Between nodes, and within those that have several probes.
+    def links(self, through_memory: bool) -> dict[tuple[int, int], Any]:
+        """Between nodes, and within those that have several probes, whose workers may read each other's memory.
 
         Raises RunError where there is no connection.
         """
         if len(self.nodes) > 1:
             self.report(f"links: {len(self.nodes) * (len(self.nodes) - 1)} directions")
-        found = measure_links([self.probes[node][0] for node in self.nodes], LINK_SECONDS)
+        found: dict[tuple[int, int], Any] = {}
+        found |= measure_links([self.probes[node][0] for node in self.nodes], LINK_SECONDS)
         for number, node in enumerate(self.nodes):
             if len(self.probes[node]) > 1:
                 found[number, number] = measure_links(self.probes[node][:2], LINK_SECONDS)[0, 1]
@@ -133,6 +140,13 @@ class Forecast:
             if isinstance(link, str):
                 raise RunError(f"from {names[sender]} to {names[receiver]}: {link}; "
                                "training needs every machine to reach every other one")  # fmt: skip
+        inside = [(number, node) for number, node in enumerate(self.nodes) if (number, number) in found]
+        if through_memory and inside:
+            asked = [(node, self.probes[node][0]) for _, node in inside]
+            rates = self.ask(asked, lambda probe: probe.reading_rate.remote(), START_SECONDS)
+            for (number, _), rate in zip(inside, rates, strict=True):
+                link = found[number, number]
+                found[number, number] = replace(link, bytes_per_second=max(rate, link.bytes_per_second))
         return found
 
     def ask(self, probes: Sequence[tuple[Node, Any]], question: Callable[[Any], Any], seconds: float) -> list[Any]:

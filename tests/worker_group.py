@@ -22,6 +22,7 @@ from gen_dist.assignment import Assignment
 from gen_dist.checkpointing import checkpoint_facts
 from gen_dist.data.pack import Pack
 from gen_dist.draws import Draws
+from gen_dist.engine import shared_memory
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.replicas import compare_states, send_state
@@ -45,6 +46,7 @@ class Request:
     save: str | None = None  # a folder for one at the end
     mutation: str | None = None
     mutant: int = 0
+    machines: Sequence[int] | None = None  # by rank, where they are to be taken for several
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Answer:
     read: list[tuple[int, int]]
     bytes_sent: int
     error: str = ""
+    shares_memory_with: Sequence[int] = ()  # ranks
 
 
 class WorkerGroup:
@@ -115,7 +118,9 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
     pack = Pack.open(Path(request.pack))
     files = {file.name: file.read_bytes() for file in Path(request.load).iterdir()} if request.load else None
     assignment = Assignment(config, Path(request.pack), rank, Ownership.from_shares(request.shares), files)
-    engine = build_engine(assignment, pack, lambda where: None, group)
+    number = request.machines[rank] if request.machines else shared_memory.machine_number()
+    with mock.patch.object(shared_memory, "machine_number", return_value=number):
+        engine = build_engine(assignment, pack, lambda where: None, group)
     settle = compare_states if config.train.reproducibility == "bitwise" else send_state
     answer = Answer([], [], [], 0)
     mutation = MUTATIONS[request.mutation] if request.mutation and request.mutant == rank else unspoilt
@@ -132,7 +137,9 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
         for name, content in engine.state.to_files(checkpoint_facts(config, pack)).items():
             (Path(request.save) / name).write_bytes(content)
     exchange = getattr(engine.reducer, "exchange", None)
-    return Answer(answer.hashes, answer.losses, read, exchange.bytes_sent if exchange else 0)
+    if exchange is None:
+        return Answer(answer.hashes, answer.losses, read, 0)
+    return Answer(answer.hashes, answer.losses, read, exchange.bytes_sent, "", sorted(exchange.memory.peers))
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Vectors of all ranks summed in tree order: each rank sums one chunk of all vectors, then gives it to the others.
 
-Where every rank has one piece, that moves as many bytes as a ring all-reduce, in two rounds instead of 2 (W - 1).
+Where every rank has one piece, that moves as many bytes as a ring all-reduce, in two rounds instead of 2 (W - 1). What
+ranks of the same machine have for each other is not sent: a short note says where it is.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gen_dist.engine.shared_memory import NOTE, SharedMemory
 from gen_dist.engine.tree import Plan
 from gen_dist.kernels.tree import sum_rows
 
@@ -24,13 +28,20 @@ def chunk_bounds(length: int, chunks: int) -> list[int]:
     return [min(length, ALIGNMENT * (blocks * i // chunks)) for i in range(chunks + 1)]
 
 
+class Awaited(Protocol):
+    def wait(self) -> Any: ...
+
+
 class Exchange:
-    """One rank's link to the others. All ranks start the same transfers, in any order. On CPU only."""
+    """One rank's link to the others. All ranks start the same transfers, in any order. On CPU only. Making one is
+    collective."""
 
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group, self.rank, self.world_size = group, group.rank(), group.size()
         self.peers = [(self.rank + i) % self.world_size for i in range(1, self.world_size)]  # not all to rank 0 first
-        self.bytes_sent = 0
+        self.bytes_sent = 0  # or read by others
+        self.memory = SharedMemory()
+        self.memory.meet(group)
         self.buffers: dict[tuple[int, torch.dtype], Tensor] = {}
 
     def buffer(self, number: int, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
@@ -40,14 +51,40 @@ class Exchange:
             buffer = self.buffers[number, dtype] = torch.empty(rows * columns, dtype=dtype)
         return buffer[: rows * columns].view(rows, columns)
 
-    def send(self, vector: Tensor, peer: int, tag: int) -> list[dist.Work]:
+    def allocate(self, elements: int, like: Tensor) -> Tensor:
+        """A vector of zeros for transfers that are `shared`."""
+        return self.memory.create(elements, like.dtype) if self.memory.peers else like.new_zeros(elements)
+
+    def send(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited]:
+        """`vector` must not change until the peer has it; if `shared`, it is part of one of `allocate`."""
         if not vector.numel():
             return []
         self.bytes_sent += vector.numel() * vector.element_size()
-        return [self.group.send([vector], peer, tag)]
+        sent = self.memory.note(vector) if shared and peer in self.memory.peers else vector
+        return [self.group.send([sent], peer, tag)]
 
-    def receive(self, vector: Tensor, peer: int, tag: int) -> list[dist.Work]:
-        return [self.group.recv([vector], peer, tag)] if vector.numel() else []
+    def receive(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited]:
+        if not vector.numel():
+            return []
+        if not (shared and peer in self.memory.peers):
+            return [self.group.recv([vector], peer, tag)]
+        note = torch.empty(NOTE, dtype=torch.int64)
+        return [Noted(self.memory, peer, note, self.group.recv([note], peer, tag), vector)]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A part of a peer's memory, when its note has come."""
+
+    memory: SharedMemory
+    peer: int
+    note: Tensor
+    work: dist.Work
+    into: Tensor
+
+    def wait(self) -> None:
+        self.work.wait()
+        self.memory.read(self.peer, self.note, self.into)
 
 
 class Transfer:
@@ -55,24 +92,28 @@ class Transfer:
 
     Args:
         exchange: the link; raises RuntimeError from `sum` and `finish` where a peer is gone.
-        pieces: this rank's pieces, contiguous vectors of one length. The first is overwritten with the sum of all.
+        pieces: this rank's pieces, contiguous vectors of one length. The first is overwritten with the sum of all; they
+            must not change otherwise before all ranks have finished.
         plan: how all ranks' pieces become one.
         number: tells this transfer from others under way; the same on every rank.
+        shared: the pieces are parts of vectors that `exchange` allocated; on every rank or none.
     """
 
-    def __init__(self, exchange: Exchange, pieces: Sequence[Tensor], plan: Plan, number: int) -> None:
-        self.exchange, self.pieces, self.plan, self.tag = exchange, pieces, plan, number * TAGS
+    def __init__(
+        self, exchange: Exchange, pieces: Sequence[Tensor], plan: Plan, number: int, shared: bool = False
+    ) -> None:
+        self.exchange, self.pieces, self.plan, self.tag, self.shared = exchange, pieces, plan, number * TAGS, shared
         self.bounds = chunk_bounds(len(pieces[0]), exchange.world_size)
         rank = exchange.rank
         own = self.chunk(rank)
         self.rows = exchange.buffer(number, sum(plan.counts), own.stop - own.start, pieces[0].dtype)
-        self.received: list[dist.Work] = []
-        self.sent: list[dist.Work] = []
+        self.received: list[Awaited] = []
+        self.sent: list[Awaited] = []
         for peer in exchange.peers:
             for i in range(plan.counts[peer]):
-                self.received += exchange.receive(self.rows[plan.first(peer) + i], peer, self.tag + i)
+                self.received += exchange.receive(self.rows[plan.first(peer) + i], peer, self.tag + i, shared)
             for i, piece in enumerate(pieces):
-                self.sent += exchange.send(piece[self.chunk(peer)], peer, self.tag + i)
+                self.sent += exchange.send(piece[self.chunk(peer)], peer, self.tag + i, shared)
 
     def chunk(self, rank: int) -> slice:
         return slice(self.bounds[rank], self.bounds[rank + 1])
@@ -90,8 +131,8 @@ class Transfer:
         # Into pieces whose sending is perhaps not yet reported; but a peer sends its sum when it has them all.
         self.received = []
         for peer in exchange.peers:
-            self.received += exchange.receive(result[self.chunk(peer)], peer, self.tag + RESULT)
-            self.sent += exchange.send(self.rows[0], peer, self.tag + RESULT)
+            self.received += exchange.receive(result[self.chunk(peer)], peer, self.tag + RESULT, self.shared)
+            self.sent += exchange.send(result[own], peer, self.tag + RESULT, self.shared)
 
     def finish(self) -> None:
         """Wait for the others' chunks."""
@@ -99,6 +140,6 @@ class Transfer:
         wait(self.sent)
 
 
-def wait(works: Sequence[dist.Work]) -> None:
+def wait(works: Sequence[Awaited]) -> None:
     for work in works:
         work.wait()

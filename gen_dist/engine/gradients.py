@@ -1,6 +1,6 @@
 """Gradients of one phase as flat vectors, and a worker's stack of partial sums of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,12 +46,18 @@ class Layout:
         return id(parameter) in self._ids
 
 
+Allocate = Callable[[int, Tensor], Tensor]  # so many zeros, of a type and on a device like that of the tensor
+
+
+def zeros(elements: int, like: Tensor) -> Tensor:
+    return torch.zeros(elements, dtype=like.dtype, device=like.device)
+
+
 class Slot:
     """A flat vector, and views of it shaped (and strided) like the parameters."""
 
-    def __init__(self, layout: Layout) -> None:
-        like = layout.parameters[0]
-        self.flat = torch.zeros(layout.size, dtype=like.dtype, device=like.device)
+    def __init__(self, layout: Layout, allocate: Allocate) -> None:
+        self.flat = allocate(layout.size, layout.parameters[0])
         self.views = [
             self.flat.as_strided(p.shape, p.stride(), offset)
             for p, offset in zip(layout.parameters, layout.offsets, strict=True)
@@ -61,13 +67,13 @@ class Slot:
 class GradientStack:
     """The partial sums of a worker's microbatches: at most one more than the tree has levels."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, allocate: Allocate = zeros) -> None:
+        self.layout, self.allocate = layout, allocate
         self.slots: list[Slot] = []
 
     def slot(self, place: int) -> Slot:
         while len(self.slots) <= place:
-            self.slots.append(Slot(self.layout))
+            self.slots.append(Slot(self.layout, self.allocate))
         return self.slots[place]
 
     def show(self, place: int) -> None:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gen_dist.engine.exchange import Exchange, Transfer
-from gen_dist.engine.gradients import GradientStack, Layout
+from gen_dist.engine.gradients import GradientStack, Layout, zeros
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
 from gen_dist.engine.reducer import Work
@@ -24,6 +24,7 @@ class TreeReducer:
     def __init__(self, group: dist.ProcessGroup | None) -> None:
         self.exchange = Exchange(group) if group is not None else None
         self.rank = group.rank() if group is not None else 0
+        self.allocate = self.exchange.allocate if self.exchange is not None else zeros
         self.stacks: dict[str, GradientStack] = {}
 
     def accumulate(
@@ -33,9 +34,9 @@ class TreeReducer:
         numbers: list[Tensor] = []
         transfers: list[Transfer] = []
 
-        def send(pieces: list[Tensor], number: int) -> None:
+        def send(pieces: list[Tensor], number: int, shared: bool = True) -> None:
             if self.exchange is not None:
-                transfers.append(Transfer(self.exchange, pieces, plan(ownership), number))
+                transfers.append(Transfer(self.exchange, pieces, plan(ownership), number, shared))
 
         for add, (microbatch, draws) in zip(added, work, strict=True):
             loss, vector = program(microbatch, draws)
@@ -47,7 +48,7 @@ class TreeReducer:
         program.mark("reduce")
         program.reduces()
         stack = self.stacks[program.phase.name]
-        send(numbers, len(stack.layout.buckets))
+        send(numbers, len(stack.layout.buckets), shared=False)
         for transfer in transfers:
             transfer.sum()
         for transfer in transfers:
@@ -70,7 +71,7 @@ class TreeReducer:
 
         if stack is None:  # the first microbatch shows which parameters get a gradient
             loss.backward()
-            stack = GradientStack(Layout([p for p in program.parameters() if p.grad is not None]))
+            stack = GradientStack(Layout([p for p in program.parameters() if p.grad is not None]), self.allocate)
             self.stacks[program.phase.name] = stack
             for number in range(len(stack.layout.buckets)):
                 complete(number)
@@ -88,6 +89,8 @@ class TreeReducer:
 
     def reset(self) -> None:
         self.stacks.clear()
+        if self.exchange is not None:
+            self.exchange.memory.forget()
 
 
 @contextmanager

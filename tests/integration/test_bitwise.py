@@ -227,3 +227,21 @@ def test_resumed_by_other_workers_in_the_middle_of_a_pass(group, tiny_pack, tmp_
         first = group.run(Request(name, str(tiny_pack), [1, 2, 1], steps=2, save=str(tmp_path)))
         then = group.run(Request(name, str(tiny_pack), [3, 1], steps=3, load=str(tmp_path)))
         assert first[0].hashes + then[0].hashes == expected.hashes
+
+
+@pytest.mark.parametrize(
+    ("machines", "expected"),
+    [
+        (None, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]),
+        ([1, 1, 2, 2], [[1], [0], [3], [2]]),
+        ([1, 2, 1, 3], [[2], [], [0], []]),
+        ([0, 0, 0, 0], [[], [], [], []]),  # where memory cannot be shared
+    ],
+)
+@pytest.mark.parametrize("name", ["dcgan", "growing"])
+def test_the_same_bits_through_memory_and_sockets(name, machines, expected, group, alone, packs):
+    pack = str(pack_of(name, packs))
+    answers = group.run(Request(name, pack, [1, 1, 1, 1], machines=machines))
+    check(answers, alone[name])
+    assert [list(answer.shares_memory_with) for answer in answers] == expected
+    check(group.run(Request(name, pack, [1, 2, 1], machines=machines)), alone[name])  # with several pieces of a rank

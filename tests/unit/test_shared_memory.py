@@ -1,0 +1,116 @@
+"""Vectors that another process reads: here this one, as its own peer."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from gen_dist.engine.shared_memory import SharedMemory, machine_number, reading_rate
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory files are Linux's")
+PEER = 1
+
+
+@pytest.fixture
+def memory():
+    memory = SharedMemory()
+    memory.peers = {PEER: os.getpid()}
+    yield memory
+    memory.forget()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_part_is_read_as_it_is_when_it_is_read(memory, dtype):
+    vector = memory.create(1000, dtype)
+    assert vector.dtype == dtype
+    assert not vector.any()
+    note, into = memory.note(vector[100:300]), torch.empty(200, dtype=dtype)
+    for step in range(3):
+        vector.copy_(torch.arange(1000) + step)
+        memory.read(PEER, note, into)
+        assert torch.equal(into, vector[100:300])
+
+
+def test_several_vectors(memory):
+    vectors = [memory.create(10).fill_(number) for number in range(3)]
+    into = torch.empty(4)
+    for number in (2, 0, 1):
+        memory.read(PEER, memory.note(vectors[number][6:]), into)
+        assert into.tolist() == [number] * 4
+
+
+def test_what_was_forgotten_is_not_confused_with_what_came_after(memory):
+    """Though it has the same descriptor."""
+    first, into = memory.create(8).fill_(1), torch.empty(8)
+    memory.read(PEER, memory.note(first), into)
+    descriptor = memory.note(first)[1]
+    memory.forget()
+    second = memory.create(8).fill_(2)
+    assert memory.note(second)[1] == descriptor
+    memory.read(PEER, memory.note(second), into)
+    assert into.tolist() == [2] * 8
+    assert first.tolist() == [1] * 8  # still held
+    with pytest.raises(ValueError, match="forgotten"):
+        memory.note(first)
+
+
+def test_nothing_is_left_open(memory):
+    before = descriptors()
+    vector, into = memory.create(8), torch.empty(8)
+    memory.read(PEER, memory.note(vector), into)
+    assert descriptors() > before
+    memory.forget()
+    del vector
+    assert descriptors() == before
+
+
+def test_what_no_peer_could_find(memory):
+    memory.create(8)
+    with pytest.raises(ValueError, match="not in a vector"):
+        memory.note(torch.zeros(8))
+
+
+def test_readers_cannot_write(memory):
+    vector, into = memory.create(8), torch.empty(8)
+    memory.read(PEER, memory.note(vector), into)
+    [opened] = memory._opened.values()
+    assert not opened.flags.writeable
+
+
+def test_a_peer_that_is_gone_is_a_broken_collective(memory):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    memory.peers = {PEER: process.pid}
+    note = memory.note(memory.create(8))
+    with pytest.raises(dist.DistError, match="memory of a peer on this machine"):
+        memory.read(PEER, note, torch.empty(8))
+
+
+def test_the_rate_of_reading():
+    before = descriptors()
+    assert 1e8 < reading_rate(0.01) < 1e12
+    assert descriptors() == before
+
+
+def test_processes_of_a_machine_have_one_number():
+    program = "from gen_dist.engine.shared_memory import machine_number; print(machine_number())"
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 0 < int(other.stdout) == machine_number() < 2**63
+
+
+@pytest.mark.netns
+def test_namespaces_count_as_machines():
+    """So that links between them, which may be slow ones on purpose, are used."""
+    program = "from gen_dist.engine.shared_memory import machine_number; print(machine_number())"
+    command = ["unshare", "--net", sys.executable, "-c", program]
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
+    if other.returncode:
+        pytest.skip(f"no network namespaces here: {other.stderr.strip()}")
+    assert int(other.stdout) not in (0, machine_number())
