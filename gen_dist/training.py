@@ -14,16 +14,15 @@ import torch.distributed as dist
 from gen_dist.assignment import Assignment, Files
 from gen_dist.checkpointing import check_checkpoint, checkpoint_facts, read_facts
 from gen_dist.config import RunConfig
-from gen_dist.data.loader import Loader
 from gen_dist.data.pack import Pack
 from gen_dist.data.pixels import kernels_used
-from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.allocator import keep_freed_memory
 from gen_dist.engine.balance import LEAST_STEPS, Balancer
 from gen_dist.engine.ddp import DDPReducer
 from gen_dist.engine.engine import Engine, StepReport
 from gen_dist.engine.journal import Entry, Journal
+from gen_dist.engine.loading import build_loader
 from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.reducer import Reducer
 from gen_dist.engine.replicas import compare_states, send_state
@@ -238,13 +237,9 @@ def build_engine(
         state.load_files(assignment.resume)
     elif assignment.init is not None:
         state.load_weights(assignment.init)
-    batching = Batching(config.train.batch_size, config.train.microbatch_size, objective.reads_per_step)
-    loader = Loader(
-        pack, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
-        threads=config.data.loader_threads, prefetch=config.data.prefetch,
-    )  # fmt: skip
+    loader = build_loader(config, pack, objective)
     return Engine(
-        objective, state, loader, build_reducer(config, group), Draws(config.seed), batching, assignment.ownership,
+        objective, state, loader, build_reducer(config, group), Draws(config.seed), assignment.ownership,
         assignment.rank, device, config.train.precision, watch, check, stopwatch=Stopwatch(clock_of(device)),
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ import torch
 from gen_dist.config import RunConfig
 from gen_dist.data.loader import Loader
 from gen_dist.data.pixels import kernels_used
-from gen_dist.data.stream import Batching
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
+from gen_dist.engine.loading import build_loader
 from gen_dist.engine.timing import Timing
 from gen_dist.errors import UserError
 from gen_dist.kernels.warm_up import warm_up
@@ -43,34 +43,28 @@ def loader_alone(wanted: Wanted) -> list[str]:
     torch.set_num_threads(config.train.threads)
     _, pack = open_data(config, print)
     warm_up(*kernels_used(pack, config.data.augment))
-    objective, train_settings = build_objective(config), config.train
-    batching = Batching(train_settings.batch_size, train_settings.microbatch_size, objective.reads_per_step)
-    loader = Loader(
-        pack, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
-        threads=config.data.loader_threads, prefetch=config.data.prefetch,
-    )  # fmt: skip
+    loader = build_loader(config, pack, build_objective(config))
     try:
-        take(loader, batching, 0)
+        take(loader, 0)
         loader.split_wait({})
         started = time.perf_counter()
         for step in range(1, wanted.steps + 1):
-            take(loader, batching, step)
+            take(loader, step)
         seconds = time.perf_counter() - started
         parts = loader.split_wait({"data_wait": 1.0})
     finally:
         loader.close()
-    images = wanted.steps * batching.reads_per_step * batching.batch_size
-    of = f"{config.data.loader_threads} threads, {wanted.steps} steps of {batching.batch_size} images"
+    images = wanted.steps * loader.batching.reads_per_step * loader.batching.batch_size
+    of = f"{config.data.loader_threads} threads, {wanted.steps} steps of {loader.batching.batch_size} images"
     shares = ", ".join(f"{name} {parts.get(key, 0.0):.0%}" for name, key in
                        (("making images", "decode"), ("augmenting", "augment"), ("the rest", "data_wait")))  # fmt: skip
     return [f"loader alone: {images / seconds:,.0f} images/s ({of})", f"of its threads' time: {shares}"]
 
 
-def take(loader: Loader, batching: Batching, step: int) -> None:
+def take(loader: Loader, step: int) -> None:
     """All images of a step, touched."""
-    everything = range(batching.batch_size // batching.microbatch_size)
-    for read in range(batching.reads_per_step):
-        for microbatch in loader.get(step, read, everything):
+    for read in range(loader.batching.reads_per_step):
+        for microbatch in loader.get(step, read, range(loader.batching.microbatches)):
             np.add.reduce(microbatch.images[:, 0, 0, 0].numpy())
     loader.release(step)
 

@@ -112,7 +112,7 @@ class Loader:
         prefetch: int = 2,
     ) -> None:
         self._busy = Busy()
-        self._batching = batching
+        self.batching = batching
         self._prefetch = prefetch
         self._shape = (batching.microbatch_size, *pack.shape)
         self.source = Gatherer(pack, seed, augment, pixel_range)
@@ -165,9 +165,9 @@ class Loader:
 
     def _following(self, step: int, read: int) -> Iterator[tuple[int, int]]:
         """The `prefetch` pairs (step, read) after this one."""
-        first = step * self._batching.reads_per_step + read + 1
+        first = step * self.batching.reads_per_step + read + 1
         for number in range(first, first + self._prefetch):
-            yield divmod(number, self._batching.reads_per_step)
+            yield divmod(number, self.batching.reads_per_step)
 
     def _schedule(self, wanted: list[_Key]) -> None:
         """Start the tasks for keys that have none, in this order; abandon all tasks for other keys."""
@@ -180,7 +180,7 @@ class Loader:
                 self._tasks[key] = self._start(key)
 
     def _start(self, key: _Key) -> _Task:
-        plan, buffer = self.source.plan(self._batching.positions(*key)), self._buffer()
+        plan, buffer = self.source.plan(self.batching.positions(*key)), self._buffer()
         pixels = buffer.numpy()
         chunks = [self._executor.submit(self._fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
         microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))

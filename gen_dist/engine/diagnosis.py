@@ -25,7 +25,7 @@ def raise_if_reproduced(engine: Engine, number: int, program: PhaseProgram) -> N
         RunError: a microbatch is non-finite both times (names step, phase, microbatch and sample indices), or on
             FaultyRank: on one of the two ranks only, its owner or the other.
     """
-    count, workers = engine.batching.microbatches, engine.ownership.workers
+    count, workers = engine.loader.batching.microbatches, engine.ownership.workers
     verdicts = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
     for attempt in range(2):
         for index in engine.ownership.of((engine.rank + attempt) % workers):
@@ -58,5 +58,5 @@ def is_finite(engine: Engine, number: int, program: PhaseProgram, index: int) ->
 def samples_of(engine: Engine, program: PhaseProgram, index: int) -> str:
     if program.phase.read is None:
         return "none, this phase reads no images"
-    positions = engine.batching.positions(engine.state.step, program.phase.read, index)
+    positions = engine.loader.batching.positions(engine.state.step, program.phase.read, index)
     return ", ".join(map(str, engine.loader.stream.indices(positions).tolist()))

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from gen_dist.data.loader import Loader, Microbatch
-from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.diagnosis import raise_if_reproduced
 from gen_dist.engine.journal import Entry, Journal, copy_gradients
@@ -71,7 +70,6 @@ class Engine:
     loader: Loader
     reducer: Reducer
     draws: Draws
-    batching: Batching
     ownership: Ownership
     rank: int
     device: torch.device
@@ -128,11 +126,11 @@ class Engine:
         program.zero_grad(set_to_none=True)
         extra = self.tally(asked).to(self.device)
         with weights_cast_once(self.state.modules.values()):
-            numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.batching.batch_size)
+            numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.loader.batching.batch_size)
         self.stopwatch.mark("optimise")
         self.computed = len(work)
         losses, statistics = program.unpack(numbers[: -len(extra)])
-        means = dict(zip(program.loss_names, (losses / self.batching.batch_size).tolist(), strict=True))
+        means = dict(zip(program.loss_names, (losses / self.loader.batching.batch_size).tolist(), strict=True))
         norms = {name: total_norm(gradients_of(program, name)) for name in phase.trains}
         return Reduced(program, means, statistics, norms, numbers[-len(extra) :].cpu())
 
@@ -158,7 +156,7 @@ class Engine:
 
     def without_images(self, index: int) -> Microbatch:
         """For a phase that reads none: it still needs positions, which its draws are keyed by."""
-        positions = self.batching.positions(self.state.step, 0, index)
+        positions = self.loader.batching.positions(self.state.step, 0, index)
         return Microbatch(index, positions, np.empty(0, np.int64), torch.empty(0))
 
     def follow_growth(self) -> None:

@@ -59,15 +59,15 @@ def probed_state(config: RunConfig, channels: int) -> State:
     device = torch.device(config.train.device)
     objective = build_objective(config)
     size = config.train.microbatch_size
-    batching = Batching(size, size, objective.reads_per_step)
     noise = Noise(config.seed, size, config.data.size, channels)
     warm_up(*kernels_used(noise, config.data.augment))
     state = State.create(config, channels, objective.shown, device)
     loader = Loader(
-        noise, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range, prefetch=1
-    )
+        noise, config.seed, Batching(size, size, objective.reads_per_step), augment=config.data.augment,
+        pixel_range=objective.pixel_range, prefetch=1,
+    )  # fmt: skip
     engine = Engine(
-        objective, state, loader, TreeReducer(None), Draws(config.seed), batching, Ownership((0, 1)), 0, device,
+        objective, state, loader, TreeReducer(None), Draws(config.seed), Ownership((0, 1)), 0, device,
         config.train.precision,
     )  # fmt: skip
     try:

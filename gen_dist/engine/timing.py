@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from gen_dist.config import RunConfig
-from gen_dist.data.loader import Loader
 from gen_dist.data.pixels import kernels_used
-from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.engine.allocator import keep_freed_memory
 from gen_dist.engine.costs import Costs, PhaseCosts, Sent
 from gen_dist.engine.engine import Engine
+from gen_dist.engine.loading import build_loader
 from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.probe import Noise
@@ -111,15 +110,11 @@ class Timing:
         state.go_to(train.steps)
         if stage_of(state.modules) == stage:  # else it grows, and costs most at its last size
             state.go_to(0)
-        batching = Batching(train.batch_size, train.microbatch_size, objective.reads_per_step)
-        loader = Loader(
-            noise, config.seed, batching, augment=config.data.augment, pixel_range=objective.pixel_range,
-            threads=config.data.loader_threads, prefetch=config.data.prefetch,
-        )  # fmt: skip
+        loader = build_loader(config, noise, objective)
         owned = min(OWNED, train.microbatches)
         others = [train.microbatches - owned] if train.microbatches > owned else []
         return Engine(
-            objective, state, loader, self.reducer, Draws(config.seed), batching,
+            objective, state, loader, self.reducer, Draws(config.seed),
             Ownership.from_shares([owned, *others]), 0, self.device, train.precision, self.note,
         )  # fmt: skip
 

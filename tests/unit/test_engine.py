@@ -89,7 +89,7 @@ def test_the_gradient_is_that_of_the_mean_loss_of_the_whole_batch(tiny_pack):
     for microbatch, draws in engine.load(0, phase, range(4)):
         loss = phase.loss(engine.state.modules, microbatch, draws)["loss"]
         for total, gradient in zip(totals, torch.autograd.grad(loss, list(program.parameters())), strict=True):
-            total += gradient / engine.batching.batch_size
+            total += gradient / engine.loader.batching.batch_size
     for gradient, total in zip(gradients, totals, strict=True):
         torch.testing.assert_close(gradient, total, rtol=1e-4, atol=1e-5)
 
