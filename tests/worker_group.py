@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.draws import Draws
 from gen_dist.engine import shared_memory
 from gen_dist.engine.engine import Engine
+from gen_dist.engine.exchange import Exchange
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.tree import Plan, plan
@@ -59,6 +60,7 @@ class Answer:
     bytes_sent: int
     error: str = ""
     shares_memory_with: Sequence[int] = ()  # ranks
+    messages: Mapping[str, int] = field(default_factory=dict)  # how often others were told something, by way
 
 
 class WorkerGroup:
@@ -125,7 +127,7 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
     answer = Answer([], [], [], 0)
     mutation = MUTATIONS[request.mutation] if request.mutation and request.mutant == rank else unspoilt
     try:
-        with ledger(engine) as read, mutation(engine):
+        with ledger(engine) as read, mutation(engine), counted() as messages:
             for _ in range(request.steps):
                 answer.losses.append(engine.step().losses)
                 answer.hashes.append(settle(engine.state, group))
@@ -137,9 +139,27 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
         for name, content in engine.state.to_files(checkpoint_facts(config, pack)).items():
             (Path(request.save) / name).write_bytes(content)
     exchange = getattr(engine.reducer, "exchange", None)
-    if exchange is None:
-        return Answer(answer.hashes, answer.losses, read, 0)
-    return Answer(answer.hashes, answer.losses, read, exchange.bytes_sent, "", sorted(exchange.memory.peers))
+    sent, peers = (exchange.bytes_sent, sorted(exchange.memory.peers)) if exchange is not None else (0, [])
+    return Answer(answer.hashes, answer.losses, read, sent, "", peers, messages)
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """Calls to others, of the two kinds that steps make: `send` and `all_reduce`."""
+    found = {"send": 0, "all_reduce": 0}
+
+    def noted(kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def calling(*arguments: Any, **options: Any) -> Any:
+            found[kind] += 1
+            return call(*arguments, **options)
+
+        return calling
+
+    with (
+        mock.patch.object(Exchange, "send", noted("send", Exchange.send)),
+        mock.patch.object(dist, "all_reduce", noted("all_reduce", dist.all_reduce)),
+    ):
+        yield found
 
 
 @contextmanager
