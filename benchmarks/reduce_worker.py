@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -25,6 +26,7 @@ from gen_dist.assignment import Assignment
 from gen_dist.cluster.network import choose_interface, serve_store
 from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
+from gen_dist.engine import shared_memory
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import Ownership
@@ -175,9 +177,10 @@ class Worker:
         torch.set_num_threads(config.train.threads)
         ownership = Ownership.equal(config.train.microbatches, self.workers)
         assignment = Assignment(config, Path(model.pack), self.rank, ownership)
-        engine = build_engine(assignment, Pack.open(assignment.pack), lambda where: None, self.group)
-        if name == LATE:
-            return replace(engine, reducer=LateTreeReducer(self.group))
+        with mock.patch.object(shared_memory, "machine_number", return_value=0):  # the tables are of links
+            engine = build_engine(assignment, Pack.open(assignment.pack), lambda where: None, self.group)
+            if name == LATE:
+                return replace(engine, reducer=LateTreeReducer(self.group))
         return replace(engine, reducer=PlainReducer()) if name == PLAIN else engine
 
     def time(self, reducer: str, steps: int) -> dict[str, float]:

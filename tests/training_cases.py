@@ -64,6 +64,8 @@ CASES = {
         "model.dropout_kind=channel", "model.discriminator_norm=spectral", "model.prior=uniform",
         "objective.loss=hinge", "objective.r1=1", "objective.r1_every=2",
         "optimizer.schedule=cosine", "optimizer.decay_steps=9"]),
+    "dcgan-wgan-bf16": ("dcgan-64", [
+        *DCGAN, "model.discriminator_norm=none", "objective.loss=wgan_gp", "train.precision=bf16"]),
     "dcgan-wgan": ("dcgan-64", [
         *DCGAN, "model.discriminator_norm=none", "objective.loss=wgan_gp", "objective.gradient_penalty=5"]),
     "dcgan-balance": ("dcgan-64", [
@@ -86,6 +88,8 @@ CASES = {
         *DCGAN, "model.blocks=plain", "objective.loss=bce", "objective.updates=one_stage", "objective.r1=1"]),
     "growing": ("dcgan-grow-64", [
         *DCGAN, "model.start_size=4", "model.stage_steps=1", "model.fade_steps=1"]),
+    "growing-bf16": ("dcgan-grow-64", [  # with R1, as dcgan-wgan-bf16 has its penalty: differentiated twice
+        *DCGAN, "model.start_size=4", "model.stage_steps=1", "model.fade_steps=1", "train.precision=bf16"]),
     "vaegan": ("vaegan-64", [
         *DCGAN, "model.encoder_width=4", "objective.beta=0.5", "objective.gamma=0.1",
         "objective.diffaugment=[translation]"]),

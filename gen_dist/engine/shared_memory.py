@@ -7,9 +7,10 @@ Linux only, and not between containers; there, nobody has anybody to share with.
 import math
 import mmap
 import os
+import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -40,11 +41,12 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Card:
-    """What a rank shows to the others: its machine and process, and a memory file to try."""
+    """What a rank shows to the others: its machine and process, and a memory file that begins with a secret number."""
 
-    machine: int
-    process: int
-    descriptor: int
+    machine: int = 0
+    process: int = 0
+    descriptor: int = 0
+    number: int = 0
 
     @property
     def path(self) -> Path:
@@ -62,15 +64,25 @@ class SharedMemory:
 
     def meet(self, group: dist.ProcessGroup) -> None:
         """Find the peers. Collective."""
-        rank, machine = group.rank(), machine_number()
-        if machine:
-            self.create(1)
-        card = Card(machine, os.getpid(), self._own[-1].descriptor if machine else 0)
-        cards = [Card(*numbers) for numbers in gather([card.machine, card.process, card.descriptor], group)]
-        found = [machine > 0 and other.machine == machine and os.access(other.path, os.R_OK) for other in cards]
-        mutual = [all(pair) for pair in zip(found, (row[rank] for row in gather(found, group)), strict=True)]
+        rank, own = group.rank(), self.card()
+        try:
+            cards = [Card(*numbers) for numbers in gather(astuple(own), group)]
+            found = [own.machine > 0 and other.machine == own.machine and is_true(other) for other in cards]
+            mutual = [all(pair) for pair in zip(found, (row[rank] for row in gather(found, group)), strict=True)]
+        finally:
+            self.forget()
         self.peers = {peer: cards[peer].process for peer, is_one in enumerate(mutual) if is_one and peer != rank}
-        self.forget()
+
+    def card(self) -> Card:
+        """To be looked at until `forget`."""
+        if not (machine := machine_number()):
+            return Card()
+        try:
+            vector = self.create(1, torch.int64)
+        except OSError:  # not allowed here
+            return Card()
+        vector[0] = number = secrets.randbits(62)
+        return Card(machine, os.getpid(), self._own[-1].descriptor, number)
 
     def create(self, elements: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """A vector of zeros that the peers can read, until `forget`."""
@@ -98,7 +110,7 @@ class SharedMemory:
         serial, descriptor, size, offset = note.tolist()
         process = self.peers[peer]
         if (process, serial) not in self._opened:
-            self._opened[process, serial] = open_memory(Card(0, process, descriptor).path, size)
+            self._opened[process, serial] = open_memory(Card(process=process, descriptor=descriptor).path, size)
         length = into.numel() * into.element_size()
         source = self._opened[process, serial][offset : offset + length]
         into.numpy()[:] = source.view(into.numpy().dtype)
@@ -113,9 +125,9 @@ class SharedMemory:
 
 def reading_rate(seconds: float) -> float:
     """Bytes a second that a process reads from another's vectors; 0 where it cannot."""
-    if not machine_number():
-        return 0.0
     memory = SharedMemory()
+    if not memory.card().machine:
+        return 0.0
     memory.peers = {0: os.getpid()}
     vector, into = memory.create(MEASURED).fill_(1.0), torch.zeros(MEASURED)
     note, best, end = memory.note(vector), math.inf, time.perf_counter() + seconds
@@ -127,15 +139,24 @@ def reading_rate(seconds: float) -> float:
     return into.numel() * into.element_size() / best
 
 
+def is_true(card: Card) -> bool:
+    """Whether there is such a process, and its memory can be read."""
+    try:
+        return bool(open_memory(card.path, 8).view(np.int64)[0] == card.number)
+    except dist.DistError:
+        return False
+
+
 def open_memory(path: Path, size: int) -> np.ndarray:
+    """Raises DistError where there is no such memory, any more."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
+        try:
+            return np.frombuffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ), np.uint8)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
         raise dist.DistError(f"memory of a peer on this machine: {error}") from None
-    try:
-        return np.frombuffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ), np.uint8)
-    finally:
-        os.close(descriptor)
 
 
 def machine_number() -> int:

@@ -85,14 +85,35 @@ def test_the_same_bits_each_time() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_no_second_derivative() -> None:
-    """Told, not wrong: penalties differentiate in float32."""
-    layer, x = layer_of(False, (4, 2, 1, 8), False), numbers(2, LARGE, 8, 8, seed=1).requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
-        y = layer(x)
-    (gradient,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+@pytest.mark.parametrize(("transposed", "side"), [(False, 8), (False, 16), (True, 8), (False, 32)])
+def test_second_derivatives_as_torch(transposed, side, monkeypatch) -> None:
+    """Penalties need them."""
+    layer = layer_of(transposed, (4, 2, 1, side), True)
+
+    def penalty_gradients() -> list[Tensor]:
+        shape = (SMALL, side // 2, side // 2) if transposed else (LARGE, side, side)
+        x = numbers(2, *shape, seed=1)
+        x.requires_grad_()
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = torch.tanh(layer(x))
+            (gradient,) = torch.autograd.grad(y.float().sum(), x, create_graph=True)
         gradient.square().sum().backward()
+        return [x.grad, *[p.grad for p in layer.parameters()]]  # type: ignore[list-item]
+
+    ours = penalty_gradients()
+    monkeypatch.setattr(convolution, "makes_products", lambda x: False)
+    for found, expected in zip(ours, penalty_gradients(), strict=True):
+        assert (found - expected).norm() <= 2e-2 * expected.norm()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_images_that_are_not_square_are_left_to_torch(transposed) -> None:
+    kind = ConvTranspose2d if transposed else Conv2d
+    layer, x = channels_last_layer(kind(3, 8, 4, 2, 1)), numbers(2, 3, 8, 16, seed=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.shape == layer(x).shape
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.distributed as dist
 
-from gen_dist.engine.shared_memory import SharedMemory, machine_number, reading_rate
+from gen_dist.engine.shared_memory import Card, SharedMemory, is_true, machine_number, reading_rate
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory files are Linux's")
 PEER = 1
@@ -82,6 +83,33 @@ def test_readers_cannot_write(memory):
     memory.read(PEER, memory.note(vector), into)
     [opened] = memory._opened.values()
     assert not opened.flags.writeable
+
+
+def test_where_memory_files_are_not_allowed_nothing_is_shared(memory, monkeypatch):
+    def refused(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "memfd_create", refused)
+    assert memory.card() == Card()
+    assert reading_rate(0.01) == 0
+
+
+def test_a_card_is_believed_if_its_number_is_there(memory):
+    card = memory.card()
+    assert is_true(card)
+    assert not is_true(replace(card, number=card.number + 1))  # another process of that number, elsewhere
+    assert not is_true(replace(card, descriptor=9999))
+    read, write = os.pipe()
+    assert not is_true(replace(card, descriptor=read))
+    os.close(read)
+    os.close(write)
+
+
+def test_another_file_of_that_number_is_a_broken_collective(memory):
+    vector, into = memory.create(8), torch.empty(8)
+    serial, descriptor, _, offset = memory.note(vector).tolist()
+    with pytest.raises(dist.DistError, match="memory of a peer"):
+        memory.read(PEER, torch.tensor([serial, descriptor, 1 << 20, offset]), into)
 
 
 def test_a_peer_that_is_gone_is_a_broken_collective(memory):
