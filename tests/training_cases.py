@@ -88,8 +88,8 @@ CASES = {
         *DCGAN, "model.blocks=plain", "objective.loss=bce", "objective.updates=one_stage", "objective.r1=1"]),
     "growing": ("dcgan-grow-64", [
         *DCGAN, "model.start_size=4", "model.stage_steps=1", "model.fade_steps=1"]),
-    "growing-bf16": ("dcgan-grow-64", [  # with R1, as dcgan-wgan-bf16 has its penalty: differentiated twice
-        *DCGAN, "model.start_size=4", "model.stage_steps=1", "model.fade_steps=1", "train.precision=bf16"]),
+    "dcgan-r1-bf16": ("dcgan-64", [  # R1, and the penalty of dcgan-wgan-bf16, are differentiated twice
+        *DCGAN, "model.discriminator_norm=none", "objective.r1=1", "train.precision=bf16"]),
     "vaegan": ("vaegan-64", [
         *DCGAN, "model.encoder_width=4", "objective.beta=0.5", "objective.gamma=0.1",
         "objective.diffaugment=[translation]"]),

@@ -14,6 +14,9 @@ from gen_dist.engine.allocator import keep_freed_memory
 
 library, DISABLE_HUGE_PAGES = ctypes.CDLL(None), 41
 library.prctl(DISABLE_HUGE_PAGES, 1, 0, 0, 0)  # each would be one fault for 512 pages
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+for parameter in (TRIM_THRESHOLD, MMAP_THRESHOLD):
+    library.mallopt(parameter, 128 << 10)  # as a process begins; what it does later depends on what was freed when
 if sys.argv[1] == "keep":
     keep_freed_memory()
 
