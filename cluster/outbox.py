@@ -32,6 +32,8 @@ class Outbox:
         `taken` is how many the reader has had: a call whose answer was lost may be made again.
         """
         with self._changed:
+            if taken > self._taken + len(self._waiting):
+                return []  # asked of a former run, which ended meanwhile
             for _ in range(taken - self._taken):
                 self._waiting.popleft()
             self._taken = max(taken, self._taken)

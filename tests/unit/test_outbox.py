@@ -25,6 +25,15 @@ def test_what_was_read_stays_until_the_reader_says_that_it_has_it():
     assert lines(outbox.read(3, 0)) == []
 
 
+def test_a_question_to_a_former_run_is_answered_with_nothing():
+    """It would else be taken for the failure that ended the run."""
+    outbox = Outbox()
+    assert outbox.read(3, 0) == []
+    outbox.send(Message("a"))
+    assert outbox.read(3, 0) == []
+    assert lines(outbox.read(0, 0)) == ["a"]
+
+
 def test_the_sender_waits_for_pictures_and_while_too_many_are_under_way():
     for first in (PICTURES, None):
         outbox, done = Outbox(), threading.Event()
