@@ -1,6 +1,6 @@
 """Memory that one step has freed is the next one's: the C library would give it back to the system in between.
 
-Getting it again costs a page fault for each 4 KB, 20,000 a step for `dcgan-64`.
+Getting it again costs a page fault for each 4 KB.
 """
 
 import ctypes
