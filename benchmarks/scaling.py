@@ -26,6 +26,7 @@ from tests.hosts import available
 PRESETS, BATCHES, LINKS, WORKERS = ("dcgan-64", "vae-64"), (128, 384), (1000, 100), (1, 2, 3)
 CPUS = (0.5, 0.5, 0.5, 0.5)  # of the driver's machine, and of those that train
 STEPS = Steps(14, 24, ends=False)  # shares follow speeds after some ten steps
+ALONE = Steps(3, 11, ends=False)
 MICROBATCH = {128: 4, 384: 8}  # small, so that three own nearly equal parts: 32 and 48 of them
 BOUND_GOAL, PLAN_GOAL = 0.9, 0.15
 PLAN_SECONDS = 600.0
@@ -81,7 +82,7 @@ def measure(cell: Cell) -> dict[str, object]:
         for workers in WORKERS:
             shutil.rmtree(driver.home / "run", ignore_errors=True)
             options = ["--workers", str(workers), *settings]
-            found[str(workers)] = train(driver, cell.preset, STEPS, options, others)
+            found[str(workers)] = train(driver, cell.preset, ALONE if workers == 1 else STEPS, options, others)
             print(f"{cell.name}, {workers}: {found[str(workers)]}", flush=True)
     return {"plan": json.loads(done.out), "paces": {number: vars(pace) for number, pace in found.items()}}
 

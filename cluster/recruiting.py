@@ -12,10 +12,11 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from gen_dist.cluster.failures import explain
+from gen_dist.cluster.group import Group
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.member import Member, fell_silent
 from gen_dist.cluster.membership import Halted, Identity, Said
-from gen_dist.cluster.placement import Node, Plan
+from gen_dist.cluster.placement import Node, Plan, place_another, place_spare
 from gen_dist.cluster.providing import provide_data
 from gen_dist.cluster.starting import START_SECONDS, check_identities
 from gen_dist.config import RunConfig
@@ -58,12 +59,16 @@ class Recruits:
     def ask(self, member: Member, question: str, *arguments: object) -> None:
         member.asked[question] = getattr(member.actor, question).remote(*arguments)
 
-    def join(self, member: Member) -> None:
-        """It is a recruit no longer."""
-        self.members.remove(member)
-        self.provided.pop(member, None)
-        self.failures.pop(member.node.node_id, None)
-        member.donor = None
+    def place(self, nodes: Sequence[Node], members: Sequence[Member], spares: bool) -> Node | None:
+        """Where to start another worker, if there is use and room for one; `spares`: also one that waits for use."""
+        usable, taken = self.usable(nodes), [member.node for member in (*members, *self.members)]
+        if len(members) + len(self.with_room(members)) < self.plan.most:
+            node = place_another(usable, taken, self.plan)
+            if node is not None:
+                self.tell(f"starting another worker on {node.host}")
+            return node
+        wanted = spares and len(taken) < self.plan.most + self.plan.spares
+        return place_spare(usable, taken, self.plan) if wanted else None
 
     def with_room(self, taken: Sequence[Member]) -> list[Member]:
         """Those that may join beside the workers `taken`, as their machine has room; the others are spares."""
@@ -124,9 +129,11 @@ class Recruits:
             case Said():
                 member.poll()
 
-    def keep_up(self, member: Member, donors: Sequence[Member]) -> None:
-        """Let one that has built what it trains have a state, then what was committed since, while the others train."""
-        if {"adopt", "follow"} & member.asked.keys() or member.rounds >= NEAR_ROUNDS:
+    def keep_up(self, donors: Sequence[Member]) -> None:
+        """Let the first that has built what it trains have a state, then what was committed since, while the others
+        train. One after the other: a worker keeps one journal."""
+        member = next(iter(self.joiners(donors)), None)
+        if member is None or is_catching_up(member) or member.rounds >= NEAR_ROUNDS:
             return
         if member.donor is None or member.donor not in donors:
             member.donor, member.rounds = donors[-1], -1  # to have the state is no round yet
@@ -134,10 +141,25 @@ class Recruits:
         else:
             self.ask(member, "follow", member.donor.actor.take_journal.remote())
 
-    def catch_up(self, member: Member, donors: Sequence[Member]) -> None:
-        """The rest, now that the others have halted; or else a state as it is now."""
-        if {"adopt", "follow"} & member.asked.keys():
+    def admit(self, member: Member, group: Group) -> None:
+        """Now that the group has halted: let it have what it lacks, then let it join."""
+        if is_catching_up(member):
             return
+        furthest = max(group.standings)
+        if member.halted is None or member.halted.standing != furthest:
+            self.catch_up(member, [one for one in group.members if one.halted and one.halted.standing == furthest])
+            return
+        self.members.remove(member)
+        self.provided.pop(member, None)
+        self.failures.pop(member.node.node_id, None)
+        member.donor = None
+        group.members.append(member)
+        self.tell(f"{member.name} joins")
+        for one in group.members:
+            one.actor.end_journal.remote()
+
+    def catch_up(self, member: Member, donors: Sequence[Member]) -> None:
+        """The rest of what was committed, or else a state as it is now."""
         if member.donor in donors and member.donor is not None:
             self.ask(member, "follow", member.donor.actor.take_journal.remote())
             member.donor = None
@@ -198,3 +220,7 @@ class Recruits:
             except UserError as refusal:
                 cause = str(refusal)
         self.tell(f"{member.name} cannot join: {cause}")
+
+
+def is_catching_up(member: Member) -> bool:
+    return bool({"adopt", "follow"} & member.asked.keys())

@@ -20,7 +20,7 @@ from gen_dist.cluster.member import Member, answered, fell_silent, hire
 from gen_dist.cluster.membership import Halted, Rendezvous, Said
 from gen_dist.cluster.network import serve_store
 from gen_dist.cluster.node_watch import NodeWatch
-from gen_dist.cluster.placement import Node, Plan, place_again, place_another, place_spare
+from gen_dist.cluster.placement import Node, Plan, place_again, place_another
 from gen_dist.cluster.policy import Failure, Patience
 from gen_dist.cluster.recruiting import Recruits
 from gen_dist.cluster.session import head_address
@@ -197,26 +197,16 @@ class Supervisor:
         self.recruits.look_for_silence(self.patience.silence)
         members = self.group.members
         if self.group.change is None and members:
-            for recruit in self.recruits.joiners(members)[:1]:  # one after the other: a worker keeps one journal
-                self.recruits.keep_up(recruit, members)
+            self.recruits.keep_up(members)
         if members and (self.recruits.next_to_join(members) or len(members) < self.plan.least):
             self.group.halt(self.patience.stall, gently=True)
         if not members or self.machines.looks == self.looked or self.group.stops:
             return
         self.looked = self.machines.looks
-        nodes, taken = self.recruits.usable(self.machines.nodes), [member.node for member in self.everyone]
-        if len(members) + len(self.recruits.with_room(members)) < self.plan.most:
-            node = place_another(nodes, taken, self.plan)
-            if node is not None:
-                self.say(f"starting another worker on {node.host}")
-        else:
-            node = place_spare(nodes, taken, self.plan) if self.wants_spare() else None
+        spares = time.monotonic() - self.begun > SPARE_SECONDS
+        node = self.recruits.place(self.machines.nodes, members, spares)
         if node is not None:
             self.recruits.add(self.new_member(node, cpus=0))  # a lost one's may not be free yet
-
-    def wants_spare(self) -> bool:
-        fewer = len(self.everyone) < self.plan.most + self.plan.spares
-        return fewer and time.monotonic() - self.begun > SPARE_SECONDS
 
     def go_on(self) -> None:
         """All have halted: the next generation, with who has become ready meanwhile.
@@ -230,7 +220,7 @@ class Supervisor:
         if not group.members:
             self.start_again()
         elif group.is_between_steps and not ends and (recruit := self.recruits.next_to_join(group.members)):
-            self.admit(recruit)
+            self.recruits.admit(recruit, group)
         elif group.is_between_steps and len(group.members) < self.plan.least and not ends:
             self.wait_for_machines()
         else:
@@ -252,21 +242,6 @@ class Supervisor:
         for member in [member for member in self.group.members if member.rank is not None and member.rank in told]:
             alone = len(self.group.members) == 1
             self.lose(member, member.failure(told[member.rank], agreed=alone))
-
-    def admit(self, recruit: Member) -> None:
-        """Let it have a member's state, then let it join."""
-        if {"adopt", "follow"} & recruit.asked.keys():
-            return
-        furthest = max(self.group.standings)
-        if recruit.halted is not None and recruit.halted.standing == furthest:
-            self.recruits.join(recruit)
-            self.group.members.append(recruit)
-            self.say(f"{recruit.name} joins")
-            for member in self.group.members:
-                member.actor.end_journal.remote()
-        else:
-            donors = [member for member in self.group.members if member.halted and member.halted.standing == furthest]
-            self.recruits.catch_up(recruit, donors)
 
     def wait_for_machines(self) -> None:
         """Everybody stays halted until there are enough."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]
+from gen_dist.launch.options import RunArgument
 
 
 def status(run: RunArgument) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gen_dist.errors import UserError
-from gen_dist.launch.train import Overrides
+from gen_dist.launch.options import Overrides, PresetArgument, require_preset, split_arguments
 
 BANDWIDTHS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 LATENCIES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -17,7 +17,7 @@ MOST_LISTED = 8  # up to so many workers, every number of them is predicted
 
 
 def plan(
-    preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="see 'gen-dist configs'")] = "",
+    preset: PresetArgument = "",
     overrides: Overrides = None,
     workers: Annotated[
         str, typer.Option(metavar="N,N,...|auto", help="numbers of workers; auto: all that there is room for")
@@ -42,11 +42,8 @@ def plan(
 
     With --bandwidth: on up to thousands of machines like this one, and where more of them stop paying.
     """
-    settings = list(overrides or ())
-    if "=" in preset and not preset.endswith((".yaml", ".yml")):
-        settings, preset = [preset, *settings], ""
-    if not preset:
-        raise UserError("PRESET: missing; give a preset (see 'gen-dist configs') or a .yaml file")
+    preset, settings = split_arguments(preset, overrides)
+    require_preset(preset)
     wanted = parse_numbers(workers)
     if bandwidth is not None:
         if address:

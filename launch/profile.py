@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gen_dist.errors import UserError
-from gen_dist.launch.train import Overrides, parse_workers
+from gen_dist.launch.options import Address, Overrides, Workers, parse_workers, require_preset, split_arguments
 
 WHAT = ("loader", "compute", "reduce")
 
@@ -16,11 +16,8 @@ def profile(
         str, typer.Argument(metavar="PRESET|FILE.yaml|RUN", help="see 'gen-dist configs'; of a run folder, its record")
     ] = "",
     overrides: Overrides = None,
-    workers: Annotated[str, typer.Option(metavar="N|MIN:MAX|auto", help="training processes")] = "auto",
-    address: Annotated[
-        str | None,
-        typer.Option(envvar="RAY_ADDRESS", help="HOST:PORT of a running Ray cluster; default: start one"),
-    ] = None,
+    workers: Workers = "auto",
+    address: Address = None,
     no_ray: Annotated[bool, typer.Option("--no-ray", help="plain torch: one process")] = False,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="steps that are measured")] = 20,
     what: Annotated[
@@ -40,11 +37,8 @@ def profile(
     """
     from gen_dist.launch.profiling import Wanted, measure_part, profile_recorded, profile_run, profile_sweep
 
-    settings = list(overrides or ())
-    if "=" in preset and not preset.endswith((".yaml", ".yml")):
-        settings, preset = [preset, *settings], ""
-    if not preset:
-        raise UserError("PRESET: missing; give a preset (see 'gen-dist configs') or a .yaml file")
+    preset, settings = split_arguments(preset, overrides)
+    require_preset(preset)
     if what is not None and what not in WHAT:
         raise UserError(f"--what {what}: must be one of {', '.join(WHAT)}")
     if out is not None and (sweep or what):

@@ -17,8 +17,8 @@ from gen_dist.cluster.placement import Wish
 from gen_dist.config import RunConfig, flatten
 from gen_dist.config.objective import GANObjectiveSettings
 from gen_dist.errors import UserError
+from gen_dist.launch.options import parse_workers
 from gen_dist.launch.request import Request
-from gen_dist.launch.train import parse_workers
 from gen_dist.models.growing import GrowingSettings
 from gen_dist.presets import load_config
 from gen_dist.profiling.advice import advise

@@ -5,20 +5,14 @@ from typing import Annotated
 
 import typer
 
-from gen_dist.cluster.placement import Wish
-from gen_dist.errors import UserError
-
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings to change")]
+from gen_dist.launch.options import Address, Overrides, PresetArgument, Workers, parse_workers, split_arguments
 
 
 def train(
-    preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="see 'gen-dist configs'")] = "",
+    preset: PresetArgument = "",
     overrides: Overrides = None,
-    workers: Annotated[str, typer.Option(metavar="N|MIN:MAX|auto", help="training processes")] = "auto",
-    address: Annotated[
-        str | None,
-        typer.Option(envvar="RAY_ADDRESS", help="HOST:PORT of a running Ray cluster; default: start one"),
-    ] = None,
+    workers: Workers = "auto",
+    address: Address = None,
     no_ray: Annotated[
         bool, typer.Option("--no-ray", help="plain torch: one process, or as many as torchrun started")
     ] = False,
@@ -32,9 +26,7 @@ def train(
     """Train a preset or a configuration file."""
     from gen_dist.launch.request import Request
 
-    settings = list(overrides or ())
-    if "=" in preset and not preset.endswith((".yaml", ".yml")):
-        settings, preset = [preset, *settings], ""
+    preset, settings = split_arguments(preset, overrides)
     request = Request(preset, settings, parse_workers(workers), address, no_ray, resume, init_from, run_dir)
     request.check()
     if dry_run:
@@ -49,22 +41,3 @@ def train(
     from gen_dist.launch.with_ray import run_with_ray
 
     return run_with_ray(request)
-
-
-def parse_workers(text: str) -> Wish | None:
-    """How many workers; None for auto.
-
-    Raises:
-        UserError: not N, MIN:MAX or auto.
-    """
-    if text == "auto":
-        return None
-    parts = text.split(":")
-    if not all(part.isascii() and part.isdecimal() and int(part) >= 1 for part in parts) or len(parts) > 2:
-        raise UserError(f"--workers {text}: must be a whole number of at least 1, a range such as 2:8, or auto")
-    if len(parts) == 1:
-        return Wish(1, int(text), exactly=True)
-    least, most = map(int, parts)
-    if least > most:
-        raise UserError(f"--workers {text}: the least comes first; use {most}:{least}")
-    return Wish(least, most)

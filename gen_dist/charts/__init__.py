@@ -1,0 +1,1 @@
+"""Charts as SVG, for pages that must open anywhere without anything else."""
