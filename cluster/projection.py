@@ -12,7 +12,7 @@ from gen_dist.cluster.link_ends import Link
 from gen_dist.cluster.step_time import TRIPS, Parts
 from gen_dist.engine.costs import Costs, PhaseCosts
 from gen_dist.engine.ownership import Ownership
-from gen_dist.engine.tree import plan
+from gen_dist.engine.tree import rounds
 
 LEAST_GAIN = 1.1  # of twice the workers, for them to pay
 HALF = 0.5
@@ -42,11 +42,11 @@ def project(
     Raises ValueError for more workers than microbatches.
     """
     ownership = Ownership.equal(microbatches, workers)
-    share, most_pieces = max(ownership.shares), max(plan(ownership).counts)
+    leaving = [max(ownership.shares)] if ring else [max(computed.values()) for computed in rounds(ownership)]
     compute = exchange = latency = fixed = 0.0
     for phase in costs.phases:
-        computed = share * phase.microbatch
-        end = exchange_end(phase, computed, link, workers, most_pieces, ring)
+        computed = leaving[-1] * phase.microbatch
+        end = exchange_end(phase, leaving, link, workers, ring)
         compute += phase.count * computed
         exchange += phase.count * max(0.0, end - computed)
         latency += phase.count * (TRIPS + 2 * (workers - 1)) * (link.latency_seconds if workers > 1 else 0.0)
@@ -57,13 +57,17 @@ def project(
     return Point(workers, images, parts, microbatches / parts.seconds / ideal)
 
 
-def exchange_end(phase: PhaseCosts, computed: float, link: Link, workers: int, pieces: int, ring: bool) -> float:
-    """Seconds from a phase's begin until all have the sums: as `step_time.exchange_end`."""
+def exchange_end(phase: PhaseCosts, leaving: Sequence[int], link: Link, workers: int, ring: bool) -> float:
+    """Seconds from a phase's begin until all have the sums: as `step_time.exchange_end`.
+
+    `leaving`: after how many microbatches pieces leave, round after round.
+    """
     network, others = 0.0, (workers - 1) / workers
-    for vector in phase.sent:
-        seconds = others * vector.bytes / link.bytes_per_second
-        network = max(network, computed - vector.early) + (2 if ring else pieces) * seconds
-    network = max(network, computed)
+    for microbatches in leaving:
+        for vector in phase.sent:
+            seconds = others * vector.bytes / link.bytes_per_second
+            network = max(network, microbatches * phase.microbatch - vector.early) + (2 if ring else 1) * seconds
+    network = max(network, leaving[-1] * phase.microbatch)
     if not ring:
         network += sum(others * vector.bytes / link.bytes_per_second for vector in phase.sent)
     return network

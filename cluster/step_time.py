@@ -1,18 +1,19 @@
 """How long a step will take: measured costs and links in, seconds out. Pure, so tested without a cluster.
 
-A phase: every worker computes its microbatches; buckets of gradients leave while the last backward pass goes on; each
-worker sums its chunk of every bucket and sends it back; losses and norms are agreed on; everybody optimises.
+A phase: every worker computes its microbatches; a piece of the sum leaves while the next is computed, the last one
+bucket by bucket during the last backward pass; each worker sums its chunk of every bucket and sends it back; losses and
+norms are agreed on; everybody optimises.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gen_dist.cluster.link_ends import Link
 from gen_dist.engine.balance import improve
 from gen_dist.engine.costs import Costs, PhaseCosts, blend
 from gen_dist.engine.ownership import Ownership
-from gen_dist.engine.tree import plan
+from gen_dist.engine.tree import rounds
 
 GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
 TRIPS = 4  # one-way trips of a phase's exchange: pieces and sums, each announced before it is sent
@@ -86,12 +87,12 @@ def predict(cluster: Cluster, places: Sequence[int], batch: Batch, ring: bool = 
     speeds = [each.microbatch for each in costs]
     piece_seconds = 0.0 if ring else seconds_of_a_piece(cluster, places, costs[0])
     ownership = share_out(batch, speeds, piece_seconds)
-    counts = plan(ownership).counts
+    leaving = [dict(enumerate(ownership.shares))] if ring else rounds(ownership)
     compute = exchange = latency = fixed = 0.0
     for number, phase in enumerate(costs[0].phases):
         phases = [each.phases[number] for each in costs]
         computed = max(share * each.microbatch for share, each in zip(ownership.shares, phases, strict=True))
-        exchanged = exchange_end(cluster, places, ownership.shares, phases, counts, ring)
+        exchanged = exchange_end(cluster, places, leaving, phases, ring)
         compute += phase.count * computed
         exchange += phase.count * max(0.0, exchanged - computed)
         latency += phase.count * latency_of(cluster, places)
@@ -125,39 +126,42 @@ def share_out(batch: Batch, speeds: Sequence[float], piece_seconds: float) -> Ow
 
 def seconds_of_a_piece(cluster: Cluster, places: Sequence[int], costs: Costs) -> float:
     """What a step's exchange takes in one direction where every rank has one piece."""
-    ones = [1] * len(places)
     return sum(
-        phase.count * seconds_of(cluster, places, pieces_bytes(vector.bytes, ones))
+        phase.count * seconds_of(cluster, places, pieces_bytes(vector.bytes, range(len(places)), len(places)))
         for phase in costs.phases
         for vector in phase.sent
     )
 
 
 def exchange_end(
-    cluster: Cluster, places: Sequence[int], shares: Sequence[int], phases: Sequence[PhaseCosts],
-    counts: Sequence[int], ring: bool,
+    cluster: Cluster, places: Sequence[int], leaving: Sequence[Mapping[int, int]], phases: Sequence[PhaseCosts],
+    ring: bool,
 ) -> float:  # fmt: skip
     """Seconds from a phase's begin until every rank has the sum of all gradients.
 
     One vector after the other takes the network: each when the last rank has it, and its sums when all have computed.
+
+    Args:
+        leaving: see `tree.rounds`.
     """
-    computed = [share * phase.microbatch for share, phase in zip(shares, phases, strict=True)]
     workers, network = len(places), 0.0
-    for number, vector in enumerate(phases[0].sent):
-        ready = max(end - phase.sent[number].early for end, phase in zip(computed, phases, strict=True))
-        sent = ring_bytes(vector.bytes, workers) if ring else pieces_bytes(vector.bytes, counts)
-        network = max(network, ready) + seconds_of(cluster, places, sent)
-    network = max(network, *computed)
+    for computed in leaving:
+        for number, vector in enumerate(phases[0].sent):
+            ready = max(
+                count * phases[rank].microbatch - phases[rank].sent[number].early for rank, count in computed.items()
+            )
+            sent = ring_bytes(vector.bytes, workers) if ring else pieces_bytes(vector.bytes, computed, workers)
+            network = max(network, ready) + seconds_of(cluster, places, sent)
+    network = max(network, *(count * phases[rank].microbatch for rank, count in leaving[-1].items()))
     if not ring:
         for vector in phases[0].sent:
-            network += seconds_of(cluster, places, pieces_bytes(vector.bytes, [1] * workers))
+            network += seconds_of(cluster, places, pieces_bytes(vector.bytes, range(workers), workers))
     return network
 
 
-def pieces_bytes(size: float, counts: Sequence[int]) -> dict[tuple[int, int], float]:
-    """What each rank sends to each other one: its pieces' chunks, one chunk a rank."""
-    ranks = range(len(counts))
-    return {(i, j): counts[i] * size / len(counts) for i in ranks for j in ranks if i != j}
+def pieces_bytes(size: float, senders: Iterable[int], workers: int) -> dict[tuple[int, int], float]:
+    """What some ranks send to each other one: a piece's chunks, one chunk a rank."""
+    return {(i, j): size / workers for i in senders for j in range(workers) if i != j}
 
 
 def ring_bytes(size: float, workers: int) -> dict[tuple[int, int], float]:

@@ -38,7 +38,8 @@ def sample_images(
     with eval_mode(modules):
         for start in range(0, count, MOST_AT_ONCE):
             positions = np.arange(start, min(start + MOST_AT_ONCE, count), dtype=np.int64)
-            made.append(objective.sample(modules, draws.at(0, SHOWN_PHASE, positions, device)))
+            latents = objective.latent.draw(draws.at(0, SHOWN_PHASE, positions, device))
+            made.append(objective.decode(modules, latents))
     return to_uint8(torch.cat(made), objective.pixel_range)
 
 
@@ -49,9 +50,10 @@ def reconstruct_images(
     x_NCHW = to_pixel_range(images, objective.pixel_range, device)
     draws = Draws(0).at(0, SHOWN_PHASE, np.arange(len(images), dtype=np.int64), device)
     with eval_mode(modules):
-        made = objective.reconstruct(modules, x_NCHW, draws)
-    if made is None:
-        return None
+        means_NZ = objective.posterior_means(modules, x_NCHW, draws)
+        if means_NZ is None:
+            return None
+        made = objective.decode(modules, means_NZ)
     pairs = np.stack((images, to_uint8(made, objective.pixel_range)))
     rows = len(images) // COLUMNS
     shape = images.shape[1:]

@@ -144,10 +144,10 @@ def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         columns.setdefault(int(point[0]), []).append(point)
     kept = []
     for column in columns.values():
-        extremes = {0, len(column) - 1} | {
-            pick(range(len(column)), key=lambda i, column=column: column[i][1]) for pick in (min, max)
-        }
-        kept += [column[i] for i in sorted(extremes)]
+        heights = [y for _, y in column]
+        kept += [
+            column[i] for i in sorted({0, heights.index(min(heights)), heights.index(max(heights)), len(column) - 1})
+        ]
     return kept
 
 

@@ -5,13 +5,13 @@ Every rank decides alike, from numbers that all have; which microbatch is comput
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heapreplace
 from itertools import accumulate, pairwise
 from statistics import median
 
 from gen_dist.engine.ownership import Ownership
-from gen_dist.engine.tree import plan
+from gen_dist.engine.tree import rounds
 
 MEMORY = 8  # steps over which a rank's seconds are averaged
 LEAST_STEPS = 5  # between two changes, and before the first
@@ -45,8 +45,7 @@ class Balancer:
         check(seconds, self.ownership.workers)
         self.history.append(tuple(seconds))
         self.exchanges.append(exchange)
-        rounds = most_pieces(self.ownership) + 1  # one more for the sums
-        decided = rebalance(self.ownership, self.history, median(self.exchanges) / rounds)
+        decided = rebalance(self.ownership, self.history, median(self.exchanges))
         if decided != self.ownership:
             self.ownership = decided
             self.history.clear()
@@ -54,13 +53,13 @@ class Balancer:
         return decided
 
 
-def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], piece_seconds: float = 0.0) -> Ownership:
+def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], exchange: float = 0.0) -> Ownership:
     """The next step's ownership: another one only where that is clearly worth it.
 
     Args:
         ownership: the present one.
         history: the steps since it was decided, oldest first: seconds per microbatch of each rank.
-        piece_seconds: see `choose_shares`.
+        exchange: seconds, see `Balancer.note`.
 
     Raises:
         ValueError: a step has not one finite number above 0 for each rank.
@@ -68,7 +67,8 @@ def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], piece_se
     if len(history) < LEAST_STEPS:
         return ownership
     doubt = DOUBT * noise(history) / math.sqrt(min(len(history), MEMORY))
-    return improve(ownership, smoothed(history), piece_seconds, LEAST_GAIN + doubt)
+    seconds = smoothed(history)
+    return improve(ownership, seconds, seconds_of_a_piece(ownership, seconds, exchange), LEAST_GAIN + doubt)
 
 
 def improve(
@@ -110,7 +110,8 @@ def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds:
     """The ownership under which a step is predicted to be shortest, of those with the best shares of whole blocks.
 
     Shares that cut the sum's tree into many pieces, such as 7 and 5 of 12, send so many times as much. Where that
-    costs more than somebody's waiting, blocks of 2, 4, ... microbatches stay together; else those of one win.
+    takes longer than computing hides and costs more than somebody's waiting, blocks of 2, 4, ... microbatches stay
+    together; else those of one win.
 
     Args:
         ownership: the present one.
@@ -129,13 +130,26 @@ def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds:
 
 
 def predicted(ownership: Ownership, seconds: Sequence[float], piece_seconds: float) -> float:
-    """A step's seconds, without what is the same for every ownership."""
-    return step_seconds(ownership.shares, seconds) + piece_seconds * most_pieces(ownership)
+    """A step's seconds, without what is the same for every ownership: until all have the last piece of all.
+
+    Pieces leave while later ones are computed; one round after the other takes the network.
+    """
+    end = 0.0
+    for computed in rounds(ownership):
+        end = max(end, latest(computed, seconds)) + piece_seconds
+    return end
 
 
-def most_pieces(ownership: Ownership) -> int:
-    """Of the rank that has most: so many times all ranks' exchange takes as long as with one piece each."""
-    return max(plan(ownership).counts)
+def seconds_of_a_piece(ownership: Ownership, seconds: Sequence[float], exchange: float) -> float:
+    """From how long the exchange of all pieces and of the sums took beyond computing: the inverse of `predicted`."""
+    end, every = step_seconds(ownership.shares, seconds), rounds(ownership)
+    left = range(len(every) + 1, 1, -1)  # rounds from each one on, and that of the sums
+    return min((exchange + end - latest(computed, seconds)) / n for computed, n in zip(every, left, strict=True))
+
+
+def latest(computed: Mapping[int, int], seconds: Sequence[float]) -> float:
+    """When the last of some ranks has computed so many microbatches."""
+    return max(count * seconds[rank] for rank, count in computed.items())
 
 
 def best_shares(microbatches: int, seconds: Sequence[float], present: Sequence[int] | None = None) -> list[int]:

@@ -88,32 +88,39 @@ class Noted:
 
 
 class Transfer:
-    """One vector's way: begin (at once), `sum`, `finish`. Between them other work or other transfers may be done.
+    """One vector's way: begin, `send` each piece when it is complete, `sum`, `finish`. Between them other work or other
+    transfers may be done; what the others send arrives meanwhile.
 
     Args:
         exchange: the link; raises RuntimeError from `sum` and `finish` where a peer is gone.
-        pieces: this rank's pieces, contiguous vectors of one length. The first is overwritten with the sum of all; they
-            must not change otherwise before all ranks have finished.
+        length, dtype: of the vector.
         plan: how all ranks' pieces become one.
         number: tells this transfer from others under way; the same on every rank.
         shared: the pieces are parts of vectors that `exchange` allocated; on every rank or none.
     """
 
     def __init__(
-        self, exchange: Exchange, pieces: Sequence[Tensor], plan: Plan, number: int, shared: bool = False
+        self, exchange: Exchange, length: int, dtype: torch.dtype, plan: Plan, number: int, shared: bool = False
     ) -> None:
-        self.exchange, self.pieces, self.plan, self.tag, self.shared = exchange, pieces, plan, number * TAGS, shared
-        self.bounds = chunk_bounds(len(pieces[0]), exchange.world_size)
-        rank = exchange.rank
-        own = self.chunk(rank)
-        self.rows = exchange.buffer(number, sum(plan.counts), own.stop - own.start, pieces[0].dtype)
-        self.received: list[Awaited] = []
+        self.exchange, self.plan, self.tag, self.shared = exchange, plan, number * TAGS, shared
+        self.bounds = chunk_bounds(length, exchange.world_size)
+        own = self.chunk(exchange.rank)
+        self.rows = exchange.buffer(number, sum(plan.counts), own.stop - own.start, dtype)
+        self.pieces: list[Tensor] = []
         self.sent: list[Awaited] = []
-        for peer in exchange.peers:
-            for i in range(plan.counts[peer]):
-                self.received += exchange.receive(self.rows[plan.first(peer) + i], peer, self.tag + i, shared)
-            for i, piece in enumerate(pieces):
-                self.sent += exchange.send(piece[self.chunk(peer)], peer, self.tag + i, shared)
+        self.received: list[Awaited] = []
+        for i in range(max(plan.counts)):  # in the order in which they come
+            for peer in exchange.peers:
+                if i < plan.counts[peer]:
+                    self.received += exchange.receive(self.rows[plan.first(peer) + i], peer, self.tag + i, shared)
+
+    def send(self, piece: Tensor) -> None:
+        """This rank's next piece, contiguous. The first is overwritten with the sum of all; they must not change
+        otherwise before all ranks have finished."""
+        tag = self.tag + len(self.pieces)
+        self.pieces.append(piece)
+        for peer in self.exchange.peers:
+            self.sent += self.exchange.send(piece[self.chunk(peer)], peer, tag, self.shared)
 
     def chunk(self, rank: int) -> slice:
         return slice(self.bounds[rank], self.bounds[rank + 1])

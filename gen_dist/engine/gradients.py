@@ -103,7 +103,6 @@ class GradientStack:
         for place in range(add.place - 1, add.place - add.merges, -1):
             self.slots[place - 1].flat[bucket.span] += self.slots[place].flat[bucket.span]
 
-    def sums(self, add: Add, number: int) -> list[Tensor]:
-        """What the stack holds of a bucket after the worker's last microbatch: its pieces, in order."""
-        span = self.layout.buckets[number].span
-        return [slot.flat[span] for slot in self.slots[: add.place - add.merges + 1]]
+    def piece(self, place: int, number: int) -> Tensor:
+        """One bucket of the sum at `place`."""
+        return self.slot(place).flat[self.layout.buckets[number].span]

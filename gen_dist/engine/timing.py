@@ -15,6 +15,8 @@ from gen_dist.draws import Draws
 from gen_dist.engine.allocator import keep_freed_memory
 from gen_dist.engine.costs import Costs, PhaseCosts, Sent
 from gen_dist.engine.engine import Engine
+from gen_dist.engine.exchange import Transfer
+from gen_dist.engine.gradients import GradientStack
 from gen_dist.engine.loading import build_loader
 from gen_dist.engine.memory import explain_out_of_memory
 from gen_dist.engine.ownership import Ownership
@@ -68,13 +70,11 @@ class TimedReducer(TreeReducer):
         self.times.complete.append((numbers.numel() * numbers.element_size(), now))
         return numbers
 
-    def backward(
-        self, program: PhaseProgram, loss: Tensor, add: Add, send: Callable[[list[Tensor], int], None] | None
-    ) -> None:
-        def note(pieces: list[Tensor], number: int) -> None:
-            self.times.complete.append((pieces[0].numel() * pieces[0].element_size(), self.clock()))
-
-        super().backward(program, loss, add, note if send is not None else None)
+    def keep(self, stack: GradientStack, add: Add, number: int, transfers: Sequence[Transfer]) -> None:
+        super().keep(stack, add, number, transfers)
+        if add.settles is not None:
+            piece = stack.piece(add.settles, number)
+            self.times.complete.append((piece.numel() * piece.element_size(), self.clock()))
 
 
 class Timing:

@@ -30,11 +30,12 @@ class Node:
 @dataclass(frozen=True)
 class Add:
     """What a worker does with a microbatch: put it on place `place` of its stack, then add the topmost sum to the one
-    below, `merges` times."""
+    below, `merges` times. `settles`: which of its pieces, also its place, is complete then; None: none."""
 
     microbatch: int
     place: int
     merges: int
+    settles: int | None = None
 
 
 def pieces(microbatches: int, owned: range) -> list[Node]:
@@ -53,12 +54,13 @@ def pieces(microbatches: int, owned: range) -> list[Node]:
 
 def additions(microbatches: int, owned: range) -> list[Add]:
     """How a worker sums what it owns, in order: like carries in a binary counter."""
+    settled = {node.end - 1: number for number, node in enumerate(pieces(microbatches, owned))}
     added = []
     stack: list[Node] = []
     for index in owned:
         place = len(stack)
         stack.append(Node(index, 1))
-        added.append(Add(index, place, _merge(microbatches, stack)))
+        added.append(Add(index, place, _merge(microbatches, stack), settled.get(index)))
     return added
 
 
@@ -93,6 +95,20 @@ def plan(ownership: Ownership) -> Plan:
             added = places.pop()
             sums.append((places[-1], added))
     return Plan(tuple(map(len, owned)), tuple(sums))
+
+
+@lru_cache(maxsize=64)
+def rounds(ownership: Ownership) -> tuple[dict[int, int], ...]:
+    """The pieces as they leave, round after round, every rank's last one in the last round: by rank, how many
+    microbatches it has computed when it has that piece."""
+    computed = []
+    for rank in range(ownership.workers):
+        owned = ownership.of(rank)
+        computed.append([node.end - owned.start for node in pieces(ownership.microbatches, owned)])
+    return tuple(
+        {rank: ends[-left] for rank, ends in enumerate(computed) if len(ends) >= left}
+        for left in range(max(map(len, computed)), 0, -1)
+    )
 
 
 def _merge(microbatches: int, stack: list[Node]) -> int:

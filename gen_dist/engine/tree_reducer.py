@@ -3,7 +3,7 @@
 So any number of workers gets the same bits, if every microbatch's gradient has the same bits everywhere.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -32,55 +32,72 @@ class TreeReducer:
     ) -> Tensor:
         added = additions(ownership.microbatches, ownership.of(self.rank))
         numbers: list[Tensor] = []
-        transfers: list[Transfer] = []
-
-        def send(pieces: list[Tensor], number: int, shared: bool = True) -> None:
-            if self.exchange is not None:
-                transfers.append(Transfer(self.exchange, pieces, plan(ownership), number, shared))
-
+        transfers = self.begin(program, ownership)
         for add, (microbatch, draws) in zip(added, work, strict=True):
             loss, vector = program(microbatch, draws)
             numbers.append(torch.cat((vector, extra if add is added[0] else torch.zeros_like(extra))))
             for _ in range(add.merges):
                 numbers[-2:] = [numbers[-2] + numbers[-1]]
             program.mark("backward")
-            self.backward(program, loss / batch_size, add, send if add is added[-1] else None)
+            if program.phase.name in self.stacks:
+                self.backward(program, loss / batch_size, add, transfers)
+            else:
+                transfers = self.first_backward(program, loss / batch_size, add, ownership)
         program.mark("reduce")
         program.reduces()
-        stack = self.stacks[program.phase.name]
-        send(numbers, len(stack.layout.buckets), shared=False)
+        transfers += self.send_numbers(numbers, ownership, len(transfers))
         for transfer in transfers:
             transfer.sum()
         for transfer in transfers:
             transfer.finish()
-        stack.show(0)
+        self.stacks[program.phase.name].show(0)
         return numbers[0]
 
-    def backward(
-        self, program: PhaseProgram, loss: Tensor, add: Add, send: Callable[[list[Tensor], int], None] | None
-    ) -> None:
-        """A microbatch's gradient onto the stack. `send` comes with the last one: it gets the sums of each bucket (and
-        its number) as soon as they are complete, while backward goes on."""
+    def begin(self, program: PhaseProgram, ownership: Ownership) -> list[Transfer]:
+        """One for each bucket, as far as they are known: what the others send arrives from now on."""
         stack = self.stacks.get(program.phase.name)
+        if self.exchange is None or stack is None:
+            return []
+        order, dtype = plan(ownership), stack.layout.parameters[0].dtype
+        spans = [bucket.span for bucket in stack.layout.buckets]
+        return [
+            Transfer(self.exchange, span.stop - span.start, dtype, order, number, shared=True)
+            for number, span in enumerate(spans)
+        ]
 
-        def complete(number: int) -> None:
-            assert stack is not None
-            stack.take(add, number)
-            if send is not None:
-                send(stack.sums(add, number), number)
+    def send_numbers(self, numbers: list[Tensor], ownership: Ownership, number: int) -> list[Transfer]:
+        if self.exchange is None:
+            return []
+        transfer = Transfer(self.exchange, len(numbers[0]), numbers[0].dtype, plan(ownership), number)
+        for vector in numbers:
+            transfer.send(vector)
+        return [transfer]
 
-        if stack is None:  # the first microbatch shows which parameters get a gradient
-            loss.backward()
-            stack = GradientStack(Layout([p for p in program.parameters() if p.grad is not None]), self.allocate)
-            self.stacks[program.phase.name] = stack
-            for number in range(len(stack.layout.buckets)):
-                complete(number)
-            return
+    def backward(self, program: PhaseProgram, loss: Tensor, add: Add, transfers: Sequence[Transfer]) -> None:
+        """A microbatch's gradient onto the stack. Where that completes a piece, each bucket of it is sent as soon as it
+        is complete, while backward goes on."""
+        stack = self.stacks[program.phase.name]
         stack.open(add)
-        with each_bucket(stack.layout, complete):
+        with each_bucket(stack.layout, lambda number: self.keep(stack, add, number, transfers)):
             loss.backward()
         if any(p.grad is not None for p in program.parameters() if p not in stack.layout):
             raise RuntimeError(f"{program.phase.name} phase: a parameter got a gradient that had none before")
+
+    def first_backward(self, program: PhaseProgram, loss: Tensor, add: Add, ownership: Ownership) -> list[Transfer]:
+        """Of a phase's first microbatch, which shows which parameters get a gradient; returns the transfers."""
+        loss.backward()
+        stack = GradientStack(Layout([p for p in program.parameters() if p.grad is not None]), self.allocate)
+        self.stacks[program.phase.name] = stack
+        transfers = self.begin(program, ownership)
+        for number in range(len(stack.layout.buckets)):
+            self.keep(stack, add, number, transfers)
+        return transfers
+
+    def keep(self, stack: GradientStack, add: Add, number: int, transfers: Sequence[Transfer]) -> None:
+        """What backward has left of one bucket; on its way, where that completes a piece."""
+        stack.take(add, number)
+        if transfers and add.settles is not None:
+            transfers[number].send(stack.piece(add.settles, number))
 
     def sum(self, numbers: Tensor) -> Tensor:
         if self.exchange is not None:

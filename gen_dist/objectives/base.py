@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
+from gen_dist.objectives.latent import Latent
 
 Losses = dict[str, Tensor]
 Loss = Callable[[Mapping[str, nn.Module], Microbatch, SampleDraws], Losses]
@@ -46,6 +47,7 @@ class Objective(Protocol):
     reads_per_step: int  # real batches a step consumes
     pixel_range: tuple[float, float]  # what the images of a microbatch are scaled to
     shown: tuple[str, ...]  # modules that make pictures; the ones that EMA averages
+    latent: Latent  # what new images are made from
 
     def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
         """The phase to do next, or None when the step is done. Depends on globally reduced numbers only.
@@ -55,14 +57,10 @@ class Objective(Protocol):
         """
         ...
 
-    def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
-        """One image for each of the draws' positions, (N, C, H, W) in `pixel_range`. Modules are in eval mode."""
-        ...
-
-    def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
-        """The images after encoding and decoding, or None where the model cannot."""
+    def decode(self, modules: Mapping[str, nn.Module], z_NZ: Tensor) -> Tensor:
+        """The image of each latent, (N, C, H, W) in `pixel_range`."""
         ...
 
     def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
-        """The mean of each image's latent, (N, Z), or None where nothing encodes. Modules are in eval mode."""
+        """The mean of each image's latent, (N, Z), or None where nothing encodes."""
         ...

@@ -72,10 +72,11 @@ class GANObjective:
         return {name: logits_N.new_full((), value * len(logits_N)) for name, value in shares.items()}
 
     def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
-        return modules["generator"](self.latent.draw(draws))
+        """One image for each of the draws' positions."""
+        return self.decode(modules, self.latent.draw(draws))
 
-    def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
-        return None
+    def decode(self, modules: Mapping[str, nn.Module], z_NZ: Tensor) -> Tensor:
+        return modules["generator"](z_NZ)
 
     def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> None:
         return None

@@ -21,7 +21,7 @@ class Ones:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.reads_per_step, self.pixel_range = objective.reads_per_step, objective.pixel_range
-        self.shown = objective.shown
+        self.shown, self.latent = objective.shown, objective.latent
 
     def next_phase(self, step: int, committed: Sequence[Committed]) -> Phase | None:
         phase = self.objective.next_phase(step, committed)
@@ -35,11 +35,8 @@ class Ones:
 
         return replace(phase, read=None, loss=loss)
 
-    def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
-        return self.objective.sample(modules, draws)
-
-    def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
-        return self.objective.reconstruct(modules, images, draws)
+    def decode(self, modules: Mapping[str, nn.Module], z_NZ: Tensor) -> Tensor:
+        return self.objective.decode(modules, z_NZ)
 
     def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor | None:
         return self.objective.posterior_means(modules, images, draws)

@@ -47,11 +47,8 @@ class VAEObjective:
         """Of the step after `step` finished ones: rises in equal parts, to beta in the last step of the warm-up."""
         return self.beta * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
-    def sample(self, modules: Mapping[str, nn.Module], draws: SampleDraws) -> Tensor:
-        return torch.sigmoid(modules["decoder"](self.latent.draw(draws)))
-
-    def reconstruct(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
-        return torch.sigmoid(modules["decoder"](self.posterior_means(modules, images, draws)))
+    def decode(self, modules: Mapping[str, nn.Module], z_NZ: Tensor) -> Tensor:
+        return torch.sigmoid(modules["decoder"](z_NZ))
 
     def posterior_means(self, modules: Mapping[str, nn.Module], images: Tensor, draws: SampleDraws) -> Tensor:
         mean_NZ, _ = modules["encoder"](images, draws)

@@ -108,10 +108,11 @@ class VAEGANObjective:
         return modules["discriminator"](self.view(x_NCHW, draws), draws)
 
     def sample(self, modules: Modules, draws: SampleDraws) -> Tensor:
-        return modules["generator"](self.latent.draw(draws))
+        """One image for each of the draws' positions."""
+        return self.decode(modules, self.latent.draw(draws))
 
-    def reconstruct(self, modules: Modules, images: Tensor, draws: SampleDraws) -> Tensor:
-        return modules["generator"](self.posterior_means(modules, images, draws))
+    def decode(self, modules: Modules, z_NZ: Tensor) -> Tensor:
+        return modules["generator"](z_NZ)
 
     def posterior_means(self, modules: Modules, images: Tensor, draws: SampleDraws) -> Tensor:
         mean_NZ, _ = modules["encoder"](images, draws)

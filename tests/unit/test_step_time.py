@@ -47,12 +47,18 @@ def test_latency_counts_four_trips_and_those_of_the_agreement():
     assert found.bottleneck == "latency between machines"
 
 
-def test_a_rank_with_two_pieces_sends_twice_as_much():
+@pytest.mark.parametrize(("megabytes", "exchange"), [(10, 0.3 + 0.3), (2, (2 + 1.5 - 3) + 1.5 + 1.5)])
+def test_a_rank_with_two_pieces_sends_one_while_it_computes_the_other(megabytes, exchange):
     machine = {1: costs(1.0, 0.0, [(6 * MB, 0.0)])}
-    # Shares 3 and 1 of 4: rank 0 has the pieces 0 to 1 and 2, so 2 x 3 MB go to rank 1; then 3 MB of sums.
-    found = predict(cluster(machine, machine), [0, 1], Batch(4, 4, False, [3, 1]))
-    assert of(found) == pytest.approx((3.0, 0.6 + 0.3, 0.0, 0.0))
-    # A ring moves 2 (W - 1) / W, whatever the shares.
+    # Shares 3 and 1 of 4: rank 0 has the pieces 0 to 1, whose 3 MB go to rank 1 from 2.0 on, and 2, from 3.0 on, or
+    # when the link is free again; then 3 MB of sums.
+    found = predict(cluster(machine, machine, megabytes=megabytes), [0, 1], Batch(4, 4, False, [3, 1]))
+    assert of(found) == pytest.approx((3.0, exchange, 0.0, 0.0))
+
+
+def test_a_ring_sends_as_much_whatever_the_shares():
+    machine = {1: costs(1.0, 0.0, [(6 * MB, 0.0)])}
+    # 2 (W - 1) / W of it.
     found = predict(cluster(machine, machine), [0, 1], Batch(4, 4, False, [3, 1]), ring=True)
     assert of(found) == pytest.approx((3.0, 0.6, 0.0, 0.0))
 
@@ -87,11 +93,11 @@ def test_shares(batch, shares, compute):
 
 
 def test_shares_stay_in_blocks_where_the_network_is_slow():
-    machines = {1: costs(5.0, 0.0, [(60 * MB, 0.0)])}, {1: costs(7.0, 0.0, [(60 * MB, 0.0)])}
-    # A piece takes 30 MB / 10 MB/s: 7 and 5, three pieces, would be 35 + 9 + 3.
+    machines = {1: costs(5.0, 0.0, [(600 * MB, 0.0)])}, {1: costs(7.0, 0.0, [(600 * MB, 0.0)])}
+    # A piece takes 300 MB / 10 MB/s: 7 and 5, three pieces, would be 20 + 90 + 30.
     found = predict(cluster(*machines), [0, 1], Batch(12, 12, True))
     assert found.shares == (8, 4)
-    assert of(found) == pytest.approx((40.0, 6.0, 0.0, 0.0))
+    assert of(found) == pytest.approx((40.0, 60.0, 0.0, 0.0))
     assert predict(cluster(*machines, megabytes=1000.0), [0, 1], Batch(12, 12, True)).shares == (7, 5)
     assert predict(cluster(*machines), [0, 1], Batch(12, 12, True), ring=True).shares == (7, 5)
 

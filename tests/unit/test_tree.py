@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gen_dist.engine.ownership import Ownership
-from gen_dist.engine.tree import Node, additions, pieces, plan
+from gen_dist.engine.tree import Node, additions, pieces, plan, rounds
 from gen_dist.kernels.tree import sum_rows
 from tests.naive import tree as naive
 
@@ -56,6 +56,37 @@ def test_whoever_owns_what_the_sum_has_the_bits_of_the_tree(ownership, seed):
     together = np.array(rows)
     sum_rows(together, np.array(plan(ownership).sums, np.int64).reshape(-1, 2))
     assert together[0].tobytes() == naive.tree_sum(list(leaves)).tobytes()
+
+
+@given(ownerships())
+@settings(deadline=None)
+def test_a_piece_is_settled_once_and_never_touched_again(ownership):
+    for rank in range(ownership.workers):
+        added = additions(ownership.microbatches, ownership.of(rank))
+        settled = [add.settles for add in added if add.settles is not None]
+        assert settled == list(range(plan(ownership).counts[rank]))
+        for number, add in enumerate(added):
+            if add.settles is not None:
+                assert add.place - add.merges == add.settles
+                assert all(later.place - later.merges > add.settles for later in added[number + 1 :])
+
+
+@given(ownerships())
+@settings(deadline=None)
+def test_pieces_leave_in_rounds_all_last_ones_at_the_end(ownership):
+    leaving = rounds(ownership)
+    assert leaving[-1] == dict(enumerate(ownership.shares))
+    for rank in range(ownership.workers):
+        own = [computed[rank] for computed in leaving if rank in computed]
+        added = additions(ownership.microbatches, ownership.of(rank))
+        assert own == [number for number, add in enumerate(added, 1) if add.settles is not None]
+        assert all(rank in computed for computed in leaving[-len(own) :])
+
+
+def test_rounds_worked_by_hand():
+    # Of 12: rank 0 has 0-3, 4-5 and 6, rank 1 has 7 and 8-11.
+    assert rounds(Ownership.from_shares([7, 5])) == ({0: 4}, {0: 6, 1: 1}, {0: 7, 1: 5})
+    assert rounds(Ownership.from_shares([8, 4])) == ({0: 8, 1: 4},)
 
 
 def test_another_order_gives_other_bits():
