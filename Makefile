@@ -78,6 +78,7 @@ bench-sameness: install ## the same bits on any workers, 20 minutes
 
 bench-scaling: install ## one, two and three machines of half a CPU, beside their bound and the plan; root, an hour, can be stopped
 	@$(BIN)/python -m benchmarks.scaling
+	@$(BIN)/python -m benchmarks.weak_scaling
 
 bench-step: install ## how fast a step is, beside plain torch loops and Pythae; 20 minutes
 	@$(BIN)/python -m benchmarks.peers.install --only pythae

@@ -6,6 +6,7 @@ from pathlib import Path
 
 # These have targets of their own, or options.
 LONG = {
+    "weak_scaling",
     "chaos",
     "fuzz",
     "fuzz_coverage",

@@ -28,6 +28,8 @@ from gen_dist.config import RunConfig
 from gen_dist.data.pack import Pack
 from gen_dist.engine import shared_memory
 from gen_dist.engine.engine import Engine
+from gen_dist.engine.exchange import Transfer
+from gen_dist.engine.gradients import GradientStack
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
@@ -124,16 +126,24 @@ class Group:
 
 
 class LateTreeReducer(TreeReducer):
-    """`tree` without overlap: what backward completes is sent when backward is done."""
+    """`tree` without overlap: everything is sent when the last backward is done."""
 
-    def backward(
-        self, program: PhaseProgram, loss: Tensor, add: Add, send: Callable[[list[Tensor], int], None] | None
-    ) -> None:
-        kept: list[tuple[list[Tensor], int]] = []
-        super().backward(program, loss, add, send and (lambda *bucket: kept.append(bucket)))
-        for pieces, number in kept:
-            assert send is not None
-            send(pieces, number)
+    def __init__(self, group: dist.ProcessGroup | None) -> None:
+        super().__init__(group)
+        self.kept: list[tuple[Transfer, Tensor]] = []
+
+    def keep(self, stack: GradientStack, add: Add, number: int, transfers: Sequence[Transfer]) -> None:
+        super().keep(stack, add, number, ())
+        if transfers and add.settles is not None:
+            self.kept.append((transfers[number], stack.piece(add.settles, number)))
+
+    def send_numbers(
+        self, program: PhaseProgram, numbers: list[Tensor], ownership: Ownership, number: int
+    ) -> list[Transfer]:
+        for transfer, piece in self.kept:
+            transfer.send(piece)
+        self.kept.clear()
+        return super().send_numbers(program, numbers, ownership, number)
 
 
 class PlainReducer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gen_dist.cluster.link_ends import Link
-from gen_dist.cluster.step_time import TRIPS, Parts
+from gen_dist.cluster.step_time import PROCESSOR_SHARE, TRIPS, Parts
 from gen_dist.engine.costs import Costs, PhaseCosts
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import rounds
@@ -62,12 +62,13 @@ def exchange_end(phase: PhaseCosts, leaving: Sequence[int], link: Link, workers:
 
     `leaving`: after how many microbatches pieces leave, round after round.
     """
-    network, others = 0.0, (workers - 1) / workers
-    for microbatches in leaving:
+    network, busy, others = 0.0, 0.0, (workers - 1) / workers
+    for number, microbatches in enumerate(leaving, 1):
         for vector in phase.sent:
             seconds = others * vector.bytes / link.bytes_per_second
-            network = max(network, microbatches * phase.microbatch - vector.early) + (2 if ring else 1) * seconds
-    network = max(network, leaving[-1] * phase.microbatch)
+            network = max(network, busy + microbatches * phase.microbatch - vector.early) + (2 if ring else 1) * seconds
+            busy += PROCESSOR_SHARE * seconds if number < len(leaving) else 0.0
+    network = max(network, busy + leaving[-1] * phase.microbatch)
     if not ring:
         network += sum(others * vector.bytes / link.bytes_per_second for vector in phase.sent)
     return network

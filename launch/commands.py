@@ -142,20 +142,6 @@ def split(
     split_into(pack, out, at, by_folder)
 
 
-def generate(
-    run: RunArgument,
-    count: Annotated[int, typer.Option(help="how many images")] = 64,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="the grid to write")] = Path("generated.png"),
-    seed: Annotated[int, typer.Option(help="image i depends on the seed and i only")] = 0,
-    raw: Annotated[bool, typer.Option("--raw", help="the weights as trained, not their moving average")] = False,
-) -> None:
-    """Draw new images from a trained run."""
-    from gen_dist.launch.generating import generate_grid
-
-    generate_grid(run, count, out, seed, raw)
-    print(f"{count} images: {out}")
-
-
 def warm_up() -> None:
     """Compile all kernels on this machine now, for example while its image is built."""
     import time

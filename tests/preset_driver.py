@@ -16,7 +16,7 @@ from typing import Any
 from gen_dist.cluster.job import Job
 from gen_dist.cluster.placement import Node, Wish, plan_workers
 from gen_dist.cluster.session import list_nodes, ray_cluster
-from gen_dist.launch.generating import generate_grid
+from gen_dist.launch.generating import Drawing, generate
 from gen_dist.launch.recording import Recording
 from gen_dist.launch.request import Request, open_run
 from gen_dist.launch.signals import StopRequest
@@ -34,7 +34,7 @@ def main() -> None:
             try:
                 run(order["preset"], order["overrides"], Path(order["run"]), kept)
                 if order["picture"]:
-                    generate_grid(Path(order["run"]), 4, Path(order["picture"]), seed=0, raw=False)
+                    generate(Path(order["run"]), Path(order["picture"]), Drawing(4, seed=0), raw=False)
                 answer = ""
             except Exception:
                 answer = traceback.format_exc()

@@ -26,6 +26,7 @@ from gen_dist.engine import shared_memory
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.exchange import Exchange
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.program import PhaseProgram
 from gen_dist.engine.replicas import compare_states, send_state
 from gen_dist.engine.tree import Plan, plan
 from gen_dist.training import build_engine
@@ -61,6 +62,7 @@ class Answer:
     error: str = ""
     shares_memory_with: Sequence[int] = ()  # ranks
     messages: Mapping[str, int] = field(default_factory=dict)  # how often others were told something, by way
+    events: Sequence[str] = ()  # of the last step: "microbatch", and of gradients "send", "receive", in order
 
 
 class WorkerGroup:
@@ -127,8 +129,9 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
     answer = Answer([], [], [], 0)
     mutation = MUTATIONS[request.mutation] if request.mutation and request.mutant == rank else unspoilt
     try:
-        with ledger(engine) as read, mutation(engine), counted() as messages:
+        with ledger(engine) as read, mutation(engine), counted() as messages, watched() as events:
             for _ in range(request.steps):
+                events.clear()
                 answer.losses.append(engine.step().losses)
                 answer.hashes.append(settle(engine.state, group))
     except Exception as error:
@@ -140,7 +143,28 @@ def answer_request(request: Request, rank: int, group: dist.ProcessGroup | None)
             (Path(request.save) / name).write_bytes(content)
     exchange = getattr(engine.reducer, "exchange", None)
     sent, peers = (exchange.bytes_sent, sorted(exchange.memory.peers)) if exchange is not None else (0, [])
-    return Answer(answer.hashes, answer.losses, read, sent, "", peers, messages)
+    return Answer(answer.hashes, answer.losses, read, sent, "", peers, messages, events)
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """What happens, in order; see `Answer.events`."""
+    found: list[str] = []
+
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def calling(*arguments: Any, **options: Any) -> Any:
+            if name == "microbatch" or arguments[-1]:  # `shared`: of gradients
+                found.append(name)
+            return call(*arguments, **options)
+
+        return calling
+
+    with (
+        mock.patch.object(Exchange, "send", noted("send", Exchange.send)),
+        mock.patch.object(Exchange, "receive", noted("receive", Exchange.receive)),
+        mock.patch.object(PhaseProgram, "forward", noted("microbatch", PhaseProgram.forward)),
+    ):
+        yield found
 
 
 @contextmanager

@@ -28,12 +28,16 @@ class Axis:
         return math.log10(value) if self.logarithmic else value
 
 
+def can_be_shown(value: float, logarithmic: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not logarithmic)
+
+
 def axis_of(values: Iterable[float], logarithmic: bool = False, from_zero: bool = False) -> Axis:
     """The axis that shows all finite values (above 0 where it is logarithmic), from one tick to another.
 
     `from_zero`: it shows 0 too, as amounts should.
     """
-    shown = [value for value in values if math.isfinite(value) and (value > 0 or not logarithmic)]
+    shown = [value for value in values if can_be_shown(value, logarithmic)]
     if not shown:
         return Axis(1.0, 10.0, True) if logarithmic else Axis(0.0, 1.0)
     low, high = min(shown), max(shown)
@@ -67,8 +71,10 @@ def linear_ticks(low: float, high: float) -> list[float]:
 
 
 def logarithmic_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten, every one or every so many."""
+    """Powers of ten, every one or every so many; where there are fewer than two, both ends."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    if last <= first:
+        return [low, high]
     every = -(-(last - first + 1) // MOST_TICKS)
     return [10.0**power for power in range(first, last + 1, every)]
 

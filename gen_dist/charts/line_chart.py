@@ -3,12 +3,11 @@
 Its text and lines have the colour of the text around it, so that it fits light and dark pages alike.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from gen_dist.charts.axis import Axis, axis_of, tick_text
+from gen_dist.charts.axis import Axis, axis_of, can_be_shown, tick_text
 
 # Okabe and Ito's colours, told apart by colour-blind people too; the lightest of them left out.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -19,7 +18,7 @@ LETTER = 6.4  # pixels, about, of the legend's text
 
 @dataclass(frozen=True)
 class Line:
-    """`x` ascending; where `y` is not finite (or not above 0 on a logarithmic axis), the line has a gap."""
+    """`x` ascending; where x or y is not finite (or not above 0 on a logarithmic axis), the line has a gap."""
 
     name: str
     x: Sequence[float]
@@ -47,6 +46,7 @@ class LineChart:
 
     def axes(self) -> tuple[Axis, Axis]:
         x = [value for line in self.lines for value in line.x] + [mark.x for mark in self.marks]
+        x = [value for value in x if can_be_shown(value, self.log_x)]
         y = [value for line in self.lines for value in line.y]
         across = Axis(min(x), max(x), self.log_x) if len(set(x)) > 1 else axis_of(x, self.log_x)  # the whole width
         return across, axis_of(y, self.log_y, self.from_zero)
@@ -82,7 +82,7 @@ def to_svg(chart: LineChart, width: int = 640, height: int = 300, background: st
         f'<rect width="{width}" height="{height}" fill="{escape(background)}"/>' if background else "",
         f'<text x="{LEFT}" y="18" font-size="14" font-weight="600">{escape(chart.title)}</text>',
         *draw_axes(chart, frame),
-        *(draw_mark(mark, frame) for mark in chart.marks),
+        *(draw_mark(mark, frame) for mark in chart.marks if can_be_shown(mark.x, chart.log_x)),
         *(part for number, line in enumerate(chart.lines) for part in draw_line(line, number, frame, chart.dots)),
         f'<g transform="translate({LEFT} {height - legend_height + 10})">{"".join(legend)}</g>',
         "</svg>",
@@ -128,7 +128,7 @@ def runs(line: Line, frame: Frame) -> Iterator[list[tuple[float, float]]]:
     """The line's parts between its gaps, in pixels."""
     run: list[tuple[float, float]] = []
     for x, y in zip(line.x, line.y, strict=True):
-        if math.isfinite(y) and (y > 0 or not frame.y.logarithmic):
+        if can_be_shown(x, frame.x.logarithmic) and can_be_shown(y, frame.y.logarithmic):
             run.append((frame.at_x(x), frame.at_y(y)))
         elif run:
             yield run

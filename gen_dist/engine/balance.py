@@ -110,8 +110,7 @@ def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds:
     """The ownership under which a step is predicted to be shortest, of those with the best shares of whole blocks.
 
     Shares that cut the sum's tree into many pieces, such as 7 and 5 of 12, send so many times as much. Where that
-    takes longer than computing hides and costs more than somebody's waiting, blocks of 2, 4, ... microbatches stay
-    together; else those of one win.
+    costs more than somebody's waiting, blocks of 2, 4, ... microbatches stay together; else those of one win.
 
     Args:
         ownership: the present one.
@@ -130,18 +129,16 @@ def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds:
 
 
 def predicted(ownership: Ownership, seconds: Sequence[float], piece_seconds: float) -> float:
-    """A step's seconds, without what is the same for every ownership: until all have the last piece of all.
+    """A step's seconds, without what is the same for every ownership.
 
-    Pieces leave while later ones are computed; one round after the other takes the network.
+    Each piece counts in full, though all but the last leave while others are computed: sending takes the processor up
+    to as much time as it takes the network.
     """
-    end = 0.0
-    for computed in rounds(ownership):
-        end = max(end, latest(computed, seconds)) + piece_seconds
-    return end
+    return step_seconds(ownership.shares, seconds) + piece_seconds * len(rounds(ownership))
 
 
 def seconds_of_a_piece(ownership: Ownership, seconds: Sequence[float], exchange: float) -> float:
-    """From how long the exchange of all pieces and of the sums took beyond computing: the inverse of `predicted`."""
+    """From how long the exchange of all pieces and of the sums took beyond computing, round after round."""
     end, every = step_seconds(ownership.shares, seconds), rounds(ownership)
     left = range(len(every) + 1, 1, -1)  # rounds from each one on, and that of the sums
     return min((exchange + end - latest(computed, seconds)) / n for computed, n in zip(every, left, strict=True))

@@ -4,7 +4,7 @@ Where every rank has one piece, that moves as many bytes as a ring all-reduce, i
 ranks of the same machine have for each other is not sent: a short note says where it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from gen_dist.engine.shared_memory import NOTE, SharedMemory
 from gen_dist.engine.tree import Plan
+from gen_dist.engine.waiting import Waiter
 from gen_dist.kernels.tree import sum_rows
 
 ALIGNMENT = 16  # elements: a cache line of float32
 TAGS = 64  # of a transfer: one for each piece of a rank (fewer than 2 log2(M)), the last for the result
 RESULT = TAGS - 1
+SMALL = 1 << 14  # bytes: such a message comes whole or not at all, so gloo itself may wait for it
 
 
 def chunk_bounds(length: int, chunks: int) -> list[int]:
@@ -32,6 +34,17 @@ class Awaited(Protocol):
     def wait(self) -> Any: ...
 
 
+@dataclass(frozen=True)
+class Large:
+    """A message that may break off in the middle."""
+
+    work: dist.Work
+
+
+def awaited(work: dist.Work, vector: Tensor) -> "Awaited | Large":
+    return work if vector.numel() * vector.element_size() <= SMALL else Large(work)
+
+
 class Exchange:
     """One rank's link to the others. All ranks start the same transfers, in any order. On CPU only. Making one is
     collective."""
@@ -40,6 +53,7 @@ class Exchange:
         self.group, self.rank, self.world_size = group, group.rank(), group.size()
         self.peers = [(self.rank + i) % self.world_size for i in range(1, self.world_size)]  # not all to rank 0 first
         self.bytes_sent = 0  # or read by others
+        self.waiter = Waiter()
         self.memory = SharedMemory()
         self.memory.meet(group)
         self.buffers: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -55,19 +69,19 @@ class Exchange:
         """A vector of zeros for transfers that are `shared`."""
         return self.memory.create(elements, like.dtype) if self.memory.peers else like.new_zeros(elements)
 
-    def send(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited]:
+    def send(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited | Large]:
         """`vector` must not change until the peer has it; if `shared`, it is part of one of `allocate`."""
         if not vector.numel():
             return []
         self.bytes_sent += vector.numel() * vector.element_size()
         sent = self.memory.note(vector) if shared and peer in self.memory.peers else vector
-        return [self.group.send([sent], peer, tag)]
+        return [awaited(self.group.send([sent], peer, tag), sent)]
 
-    def receive(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited]:
+    def receive(self, vector: Tensor, peer: int, tag: int, shared: bool) -> list[Awaited | Large]:
         if not vector.numel():
             return []
         if not (shared and peer in self.memory.peers):
-            return [self.group.recv([vector], peer, tag)]
+            return [awaited(self.group.recv([vector], peer, tag), vector)]
         note = torch.empty(NOTE, dtype=torch.int64)
         return [Noted(self.memory, peer, note, self.group.recv([note], peer, tag), vector)]
 
@@ -91,27 +105,32 @@ class Transfer:
     """One vector's way: begin, `send` each piece when it is complete, `sum`, `finish`. Between them other work or other
     transfers may be done; what the others send arrives meanwhile.
 
+    Everything here raises RuntimeError where a peer is gone.
+
     Args:
-        exchange: the link; raises RuntimeError from `sum` and `finish` where a peer is gone.
+        exchange: the link.
         length, dtype: of the vector.
         plan: how all ranks' pieces become one.
         number: tells this transfer from others under way; the same on every rank.
+        check: raises where it is no longer worth waiting.
         shared: the pieces are parts of vectors that `exchange` allocated; on every rank or none.
     """
 
     def __init__(
-        self, exchange: Exchange, length: int, dtype: torch.dtype, plan: Plan, number: int, shared: bool = False
-    ) -> None:
+        self, exchange: Exchange, length: int, dtype: torch.dtype, plan: Plan, number: int, check: Callable[[], None],
+        shared: bool = False,
+    ) -> None:  # fmt: skip
         self.exchange, self.plan, self.tag, self.shared = exchange, plan, number * TAGS, shared
+        self.check = check
         self.bounds = chunk_bounds(length, exchange.world_size)
         own = self.chunk(exchange.rank)
         self.rows = exchange.buffer(number, sum(plan.counts), own.stop - own.start, dtype)
         self.pieces: list[Tensor] = []
-        self.sent: list[Awaited] = []
-        self.received: list[Awaited] = []
-        for i in range(max(plan.counts)):  # in the order in which they come
+        self.sent: list[Awaited | Large] = []
+        self.received: list[Awaited | Large] = []
+        for left in range(max(plan.counts), 0, -1):  # in the order in which they come, all last ones at the end
             for peer in exchange.peers:
-                if i < plan.counts[peer]:
+                if (i := plan.counts[peer] - left) >= 0:
                     self.received += exchange.receive(self.rows[plan.first(peer) + i], peer, self.tag + i, shared)
 
     def send(self, piece: Tensor) -> None:
@@ -131,7 +150,7 @@ class Transfer:
         own = self.chunk(rank)
         for i, piece in enumerate(self.pieces):
             self.rows[self.plan.first(rank) + i] = piece[own]
-        wait(self.received)
+        self.wait(self.received)
         sum_rows(self.rows.numpy(), np.array(self.plan.sums, np.int64).reshape(-1, 2))
         result = self.pieces[0]
         result[own] = self.rows[0]
@@ -143,10 +162,10 @@ class Transfer:
 
     def finish(self) -> None:
         """Wait for the others' chunks."""
-        wait(self.received)
-        wait(self.sent)
+        self.wait([*self.received, *self.sent])
 
-
-def wait(works: Sequence[Awaited]) -> None:
-    for work in works:
-        work.wait()
+    def wait(self, messages: Sequence[Awaited | Large]) -> None:
+        self.exchange.waiter.wait([one.work for one in messages if isinstance(one, Large)], self.check)
+        for one in messages:
+            if not isinstance(one, Large):
+                one.wait()

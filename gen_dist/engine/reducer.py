@@ -1,6 +1,6 @@
 """From the owned microbatches to the same summed gradient on every rank.
 
-A reducer owns forward and backward of the owned microbatches, because reducing overlaps with the last backward.
+A reducer owns forward and backward of the owned microbatches, because reducing overlaps with them.
 """
 
 from collections.abc import Sequence

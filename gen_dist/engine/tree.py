@@ -4,9 +4,11 @@ A node covers a run of microbatches and splits at the largest power of two below
 where a sum is made, never which sums are made.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from types import MappingProxyType
 
 from gen_dist.engine.ownership import Ownership
 
@@ -98,7 +100,7 @@ def plan(ownership: Ownership) -> Plan:
 
 
 @lru_cache(maxsize=64)
-def rounds(ownership: Ownership) -> tuple[dict[int, int], ...]:
+def rounds(ownership: Ownership) -> tuple[Mapping[int, int], ...]:
     """The pieces as they leave, round after round, every rank's last one in the last round: by rank, how many
     microbatches it has computed when it has that piece."""
     computed = []
@@ -106,7 +108,7 @@ def rounds(ownership: Ownership) -> tuple[dict[int, int], ...]:
         owned = ownership.of(rank)
         computed.append([node.end - owned.start for node in pieces(ownership.microbatches, owned)])
     return tuple(
-        {rank: ends[-left] for rank, ends in enumerate(computed) if len(ends) >= left}
+        MappingProxyType({rank: ends[-left] for rank, ends in enumerate(computed) if len(ends) >= left})
         for left in range(max(map(len, computed)), 0, -1)
     )
 

@@ -45,7 +45,8 @@ class TreeReducer:
                 transfers = self.first_backward(program, loss / batch_size, add, ownership)
         program.mark("reduce")
         program.reduces()
-        transfers += self.send_numbers(numbers, ownership, len(transfers))
+        program.check()
+        transfers += self.send_numbers(program, numbers, ownership, len(transfers))
         for transfer in transfers:
             transfer.sum()
         for transfer in transfers:
@@ -61,14 +62,16 @@ class TreeReducer:
         order, dtype = plan(ownership), stack.layout.parameters[0].dtype
         spans = [bucket.span for bucket in stack.layout.buckets]
         return [
-            Transfer(self.exchange, span.stop - span.start, dtype, order, number, shared=True)
+            Transfer(self.exchange, span.stop - span.start, dtype, order, number, program.check, shared=True)
             for number, span in enumerate(spans)
         ]
 
-    def send_numbers(self, numbers: list[Tensor], ownership: Ownership, number: int) -> list[Transfer]:
+    def send_numbers(
+        self, program: PhaseProgram, numbers: list[Tensor], ownership: Ownership, number: int
+    ) -> list[Transfer]:
         if self.exchange is None:
             return []
-        transfer = Transfer(self.exchange, len(numbers[0]), numbers[0].dtype, plan(ownership), number)
+        transfer = Transfer(self.exchange, len(numbers[0]), numbers[0].dtype, plan(ownership), number, program.check)
         for vector in numbers:
             transfer.send(vector)
         return [transfer]

@@ -242,6 +242,13 @@ def test_how_often_workers_talk(name, phases, group, tiny_pack):
         assert answer.messages == {"send": 0, "all_reduce": 2 * phases * steps}  # beside DistributedDataParallel's own
 
 
+def test_a_piece_leaves_before_the_next_is_computed_and_receiving_begins_with_the_phase(group, tiny_pack):
+    first, second = group.run(Request("vae", str(tiny_pack), [3, 1], steps=2))
+    sums = ["receive", "send"]
+    assert first.events == ["receive", "microbatch", "microbatch", "send", "microbatch", "send", *sums]
+    assert second.events == ["receive", "receive", "microbatch", "send", *sums]
+
+
 @pytest.mark.parametrize(
     ("machines", "expected"),
     [

@@ -19,6 +19,7 @@ from gen_dist.engine.balance import (
     step_seconds,
 )
 from gen_dist.engine.ownership import Ownership
+from gen_dist.engine.tree import rounds
 from gen_dist.presets import load_config
 
 # Whole numbers as seconds: products are exact, so that ties are ties.
@@ -84,11 +85,11 @@ def test_shares_worked_by_hand(microbatches, seconds, present, shares):
     ("microbatches", "seconds", "piece_seconds", "shares"),
     [
         (12, [5.0, 7.0], 0.0, [7, 5]),  # pieces: 0-3, 4-5, 6; and 7, 8-11
-        (12, [5.0, 7.0], 3.0, [7, 5]),  # they leave at 20, 30 and 35, the last is there at 38; of 8 and 4 at 43
-        (12, [5.0, 7.0], 15.0, [8, 4]),  # 20 + 3 x 15 or 40 + 15; 6 and 6 would be 20 + 15 and 42 + 15
+        (12, [5.0, 7.0], 1.0, [7, 5]),  # 35 + 3; two pieces each would be 42 + 2, one each 40 + 1
+        (12, [5.0, 7.0], 3.0, [8, 4]),  # 35 + 9 or 40 + 3
         (8, [1.0, 1.0], 9.0, [4, 4]),
         (4, [1.0, 1.0, 1.0], 9.0, [2, 1, 1]),
-        (7, [1.0, 2.0], 9.0, [4, 3]),  # 6 + 9; 5 and 2 would be 4 + 18
+        (7, [1.0, 2.0], 9.0, [4, 3]),  # 6 + 9; 5 and 2 would be 5 + 18
         (3, [1.0, 1.0, 9.0], 9.0, [1, 1, 1]),
     ],
 )
@@ -110,8 +111,10 @@ def test_a_choice_is_an_ownership_no_worse_than_the_best_shares(seconds, more, p
 def test_how_long_a_piece_takes_is_found_from_the_exchange_that_it_makes(seconds, more, piece_seconds, data):
     present = Ownership.equal(len(seconds) + more, len(seconds))
     ownership = choose_shares(present, seconds, data.draw(st.floats(0, 10)))
-    ends = predicted(ownership, seconds, piece_seconds) + piece_seconds  # the sums come last
-    exchange = ends - step_seconds(ownership.shares, seconds)
+    end = 0.0
+    for computed in rounds(ownership):
+        end = max(end, max(count * seconds[rank] for rank, count in computed.items())) + piece_seconds
+    exchange = end + piece_seconds - step_seconds(ownership.shares, seconds)  # the sums come last
     assert seconds_of_a_piece(ownership, seconds, exchange) == pytest.approx(piece_seconds, rel=1e-6, abs=1e-9)
 
 

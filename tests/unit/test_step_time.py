@@ -47,11 +47,11 @@ def test_latency_counts_four_trips_and_those_of_the_agreement():
     assert found.bottleneck == "latency between machines"
 
 
-@pytest.mark.parametrize(("megabytes", "exchange"), [(10, 0.3 + 0.3), (2, (2 + 1.5 - 3) + 1.5 + 1.5)])
+@pytest.mark.parametrize(("megabytes", "exchange"), [(10, 0.15 + 0.3 + 0.3), (2, 0.75 + 1.5 + 1.5)])
 def test_a_rank_with_two_pieces_sends_one_while_it_computes_the_other(megabytes, exchange):
     machine = {1: costs(1.0, 0.0, [(6 * MB, 0.0)])}
-    # Shares 3 and 1 of 4: rank 0 has the pieces 0 to 1, whose 3 MB go to rank 1 from 2.0 on, and 2, from 3.0 on, or
-    # when the link is free again; then 3 MB of sums.
+    # Shares 3 and 1 of 4: rank 0 has the pieces 0 to 1, whose 3 MB go to rank 1 from 2.0 on, and 2, from 3.0 on, and
+    # later by half of what the first takes the network; then 3 MB of sums.
     found = predict(cluster(machine, machine, megabytes=megabytes), [0, 1], Batch(4, 4, False, [3, 1]))
     assert of(found) == pytest.approx((3.0, exchange, 0.0, 0.0))
 

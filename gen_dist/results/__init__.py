@@ -1,0 +1,1 @@
+"""What a run has learnt, made visible: from its last checkpoint to images, latents and files of them."""

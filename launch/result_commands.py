@@ -1,0 +1,82 @@
+"""The commands that show what a run has learnt. Each imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gen_dist.launch.options import RunArgument
+
+Raw = Annotated[bool, typer.Option("--raw", help="the weights as trained, not their moving average")]
+Seed = Annotated[int, typer.Option(help="of the latents that are drawn")]
+FramesPerSecond = Annotated[float, typer.Option("--fps", metavar="F", help="frames a second")]
+
+
+def generate(
+    run: RunArgument,
+    count: Annotated[int, typer.Option(help="how many images")] = 64,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.png|DIR", help="the grid to write, or a folder for single files")
+    ] = Path("generated.png"),
+    seed: Annotated[int, typer.Option(help="image i depends on the seed and i only")] = 0,
+    truncation: Annotated[
+        float | None, typer.Option(metavar="T", help="keep latent values within it: less variety, fewer failures")
+    ] = None,
+    best_of: Annotated[
+        int, typer.Option(metavar="K", help="of each K images the one that the discriminator finds most real")
+    ] = 1,
+    raw: Raw = False,
+) -> None:
+    """Draw new images from a trained run."""
+    from gen_dist.launch.generating import Drawing
+    from gen_dist.launch.generating import generate as write
+
+    write(run, out, Drawing(count, seed, truncation, best_of), raw)
+    print(f"{count} images: {out}")
+
+
+def reconstruct(
+    run: RunArgument,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGES...", help="image files, folders, packs or archives")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="the picture to write")] = Path("reconstructed.png"),
+    count: Annotated[int, typer.Option(help="at most so many images")] = 32,
+    raw: Raw = False,
+) -> None:
+    """Encode images and decode them again: rows of originals, each over its reconstructions. For VAEs and VAE-GANs."""
+    from gen_dist.launch.generating import reconstruct as write
+
+    error = write(run, images, out, count, raw)
+    print(f"mean squared error {error:.5f} (pixels in 0..1): {out}")
+
+
+def interpolate(
+    run: RunArgument,
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGES]...", help="between these; default: between drawn ones")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.png|gif|mp4", help="rows of images, or an animation through all of them")
+    ] = Path("interpolated.png"),
+    steps: Annotated[int, typer.Option(help="images from one to the next")] = 10,
+    rows: Annotated[int, typer.Option(help="how many ways between drawn images")] = 5,
+    seed: Seed = 0,
+    fps: FramesPerSecond = 12,
+    raw: Raw = False,
+) -> None:
+    """Show what lies between images: along arcs between drawn ones, along lines between yours (VAEs, VAE-GANs)."""
+    from gen_dist.launch.generating import Way, interpolate_images
+
+    interpolate_images(run, out, Way(tuple(images or ()), steps, rows, seed), fps, raw)
+    print(out)
+
+
+def animate(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE.gif|mp4", help="the animation to write")] = Path("training.gif"),
+    fps: FramesPerSecond = 8,
+    frames: Annotated[int, typer.Option(help="at most so many, evenly spread over training")] = 100,
+) -> None:
+    """Show how samples of the same latents changed while the run trained."""
+    from gen_dist.launch.generating import animate as write
+
+    print(f"{write(run, out, fps, frames)} frames: {out}")
