@@ -16,8 +16,8 @@ from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import rounds
 
 GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
-# Of the time that a piece takes the network while others are computed, what it takes the processor: 0.2 was measured on
-# machines of a CPU with links of 1 Gbit/s, 0.9 on such of half a CPU.
+# Of the time that a piece takes the network while others are computed, what it takes the processor: between a fifth, on
+# machines of a CPU with links of 1 Gbit/s, and nearly all, on such of half a CPU, in trials that no command repeats.
 PROCESSOR_SHARE = 0.5
 TRIPS = 4  # one-way trips of a phase's exchange: pieces and sums, each announced before it is sent
 
