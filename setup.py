@@ -76,12 +76,16 @@ setup(
             "av>=18",
             "hypothesis>=6.100",
             "mypy>=1.15",
+            "plotly>=6",
             "pytest>=8.3",
             "pytest-cov>=6",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=77",
             "types-PyYAML",
+        ],
+        "plots": [
+            "plotly>=6",
         ],
         "video": [
             "av>=18",

@@ -70,6 +70,24 @@ def interpolate(
     print(out)
 
 
+def latent(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write into")] = Path("latent"),
+    data: Annotated[
+        str | None, typer.Option(metavar="PACK|SOURCE", help="other images than the run's own, such as held-out ones")
+    ] = None,
+    count: Annotated[int, typer.Option(help="at most so many images")] = 2000,
+    side: Annotated[int, typer.Option(help="of the grid of decoded images")] = 20,
+    seed: Annotated[int, typer.Option(help="which images are taken")] = 0,
+    raw: Raw = False,
+) -> None:
+    """Show the latent space: where images lie in it, in two and three dimensions, and a grid of decoded places."""
+    from gen_dist.launch.latent import Wanted, show_latent_space
+
+    for path in show_latent_space(run, out, Wanted(data, count, side, seed), raw):
+        print(path)
+
+
 def animate(
     run: RunArgument,
     out: Annotated[Path, typer.Option(metavar="FILE.gif|mp4", help="the animation to write")] = Path("training.gif"),

@@ -20,6 +20,7 @@ GAP = 2  # of a grid
 def place(tmp_path_factory) -> Path:
     cwd = tmp_path_factory.mktemp("results")
     train(cwd, "vae", "vae-64", *SMALL, "model.latent=6", "model.width=4")
+    train(cwd, "flat", "vae-64", *SMALL, "model.latent=2", "model.width=4")
     train(cwd, "gan", "smoke", *SMALL)
     train(cwd, "uniform", "smoke", *SMALL, "model.prior=uniform", "train.steps=1")
     train(cwd, "vaegan", "vaegan-64", *SMALL, *WIDTHS)
@@ -134,6 +135,27 @@ def test_a_way_begins_with_what_encoding_and_decoding_make_of_the_first_image(pl
     assert np.array_equal(way, made[made.shape[0] // 2 - GAP // 2 :])
 
 
+@pytest.mark.parametrize(
+    ("run", "data", "named"), [("vae", [], True), ("vaegan", ["--data", "photos"], False), ("flat", [], True)]
+)
+def test_the_latent_space(run, data, named, place):
+    out = good(gen_dist("latent", run, *data, "--out", f"{run}-latent", "--side", 3, "--count", 50, cwd=place))
+    files = ["latent-grid.png", "latent-2d.html", *(["latent-3d.html"] if run != "flat" else [])]
+    assert out.splitlines()[-len(files) :] == [f"{run}-latent/{name}" for name in files]
+    assert size_of(place / f"{run}-latent" / "latent-grid.png") == (3 * 33 + 1, 3 * 33 + 1)
+    for name in files[1:]:
+        page = (place / f"{run}-latent" / name).read_text()
+        assert ("Smileys" in page) is named
+        assert "<script src=" not in page  # it opens without a network
+
+
+def test_a_grid_shows_what_the_model_makes_of_its_latents(place):
+    good(gen_dist("latent", "flat", "--out", "again", "--side", 3, "--count", 50, cwd=place))
+    trained = Trained.open(place / "flat")
+    middle = trained.decode(np.zeros((1, 2), np.float32))[0]
+    assert np.array_equal(np.asarray(Image.open(place / "again" / "latent-grid.png"))[34:66, 34:66], middle)
+
+
 @pytest.mark.parametrize("kind", ["gif", "mp4"])
 def test_training_as_an_animation(kind, place):
     assert "3 frames" in good(gen_dist("animate", "gan", "--out", f"training.{kind}", cwd=place))
@@ -152,6 +174,14 @@ ROWS = {
     "a damaged picture": (["animate", "truncated"], "step-00000002.png': damaged"),
     "a GAN cannot encode": (["reconstruct", "gan", "photos"], "which cannot encode images"),
     "between images of a GAN": (["interpolate", "gan", "photos"], "which cannot encode images"),
+    "latent space of a GAN": (["latent", "gan"], "which cannot encode images"),
+    "no points": (["latent", "vae", "--count", "1"], "--count 1: must be between"),
+    "a grid of one": (["latent", "vae", "--side", "1"], "--side 1: must be between"),
+    "latent space of nowhere": (["latent", "vae", "--data", "nowhere"], "data.path 'nowhere': no such file"),
+    "latent space into a file": (
+        ["latent", "vae", "--out", "text.png", "--side", "2", "--count", "4"],
+        "cannot be made",
+    ),
     "one image": (["interpolate", "vae", "photos/0.png"], "one image; give two, or none"),
     "no such image": (["reconstruct", "vae", "nowhere.png"], "IMAGES 'nowhere.png': no such file"),
     "a text": (["reconstruct", "vae", "text.png"], "text.png"),

@@ -132,7 +132,8 @@ def third_party_imports() -> set[str]:
 def test_what_the_library_imports_is_required() -> None:
     distribution = {"yaml": "PyYAML", "PIL": "pillow", "llvmlite": "numba"}  # llvmlite is pinned by numba
     keywords = setup_keywords()
-    lines = [*keywords["install_requires"], *keywords["extras_require"]["video"]]
+    extras = (line for name in ("plots", "video") for line in keywords["extras_require"][name])
+    lines = [*keywords["install_requires"], *extras]
     required = {canonicalize_name(Requirement(line).name) for line in lines}
     assert {canonicalize_name(distribution.get(name, name)) for name in third_party_imports()} <= required
 
