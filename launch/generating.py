@@ -1,7 +1,9 @@
 """`gen-dist generate`, `reconstruct`, `interpolate` and `animate`: files of images from a run's last checkpoint."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +15,24 @@ from gen_dist.errors import UserError
 from gen_dist.preparing.few import read_few
 from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.record.run_folder import RunFolder
-from gen_dist.results.files import ANIMATIONS, PICTURE, check_out, paired_rows, write_animation, write_singles
+from gen_dist.results.files import (
+    ANIMATIONS,
+    PICTURE,
+    check_new_folder,
+    check_out,
+    check_pixels,
+    paired_rows,
+    write_animation,
+    write_singles,
+)
 from gen_dist.results.latents import draw_latents, interpolate, through
 from gen_dist.results.trained import Trained
+from gen_dist.scores.inputs import blocks
 
 MOST_IMAGES, MOST_CANDIDATES = 10_000, 1_000
-MOST_PIXELS = 1 << 26  # of a picture or an animation's frame
+MOST_TRUNCATION = 8  # standard deviations: nothing is beyond
 COLUMNS = 8
+SEEN = 256  # pixels: the side of a frame, about
 
 
 @dataclass(frozen=True)
@@ -36,8 +49,8 @@ class Drawing:
         if not 1 <= self.count <= MOST_IMAGES:
             raise UserError(f"--count {self.count}: must be between 1 and {MOST_IMAGES}")
         check_seed(self.seed)
-        if self.truncation is not None and not 0 < self.truncation < math.inf:
-            raise UserError(f"--truncation {self.truncation:g}: must be above 0; 0.5 is much, 2 is little")
+        if self.truncation is not None and not 0 < self.truncation <= MOST_TRUNCATION:
+            raise UserError(f"--truncation {self.truncation:g}: must be above 0, and at most {MOST_TRUNCATION}")
         if not 1 <= self.best_of <= MOST_CANDIDATES:
             raise UserError(f"--best-of {self.best_of}: must be between 1 and {MOST_CANDIDATES}")
 
@@ -55,27 +68,39 @@ def generate(run: Path, out: Path, drawing: Drawing, raw: bool) -> None:
     """
     drawing.check()
     singles = not out.suffix
-    if not singles:
-        check_out(out, [PICTURE])
+    check_new_folder(out) if singles else check_out(out, [PICTURE])
     trained = Trained.open(run, raw)
-    images = best_images(trained, drawing)
+    if drawing.best_of > 1:
+        trained.require_judge()
     if singles:
-        write_singles(out, images)
-    else:
-        save_png(out, image_grid(images, math.ceil(math.sqrt(len(images)))))
+        parts = blocks(drawing.count, trained.at_once)
+        write_singles(out, (best_images(trained, drawing, range(part.start, part.stop)) for part in parts))
+        return
+    side = cell_side(trained.size)
+    columns = math.ceil(math.sqrt(drawing.count))
+    check_pixels(1, columns * side, columns * side, "--count, or --out without an ending for single files")
+    save_png(out, image_grid(best_images(trained, drawing, range(drawing.count)), columns))
 
 
-def best_images(trained: Trained, drawing: Drawing) -> np.ndarray:
-    """Of each `best_of` candidates the one that the discriminator finds most real: uint8 (count, H, W, C)."""
+def best_images(trained: Trained, drawing: Drawing, numbers: range) -> np.ndarray:
+    """Of each `best_of` candidates the one that the discriminator finds most real: uint8 (n, H, W, C)."""
+    if drawing.best_of == 1:
+        return draw_images(trained, drawing, numbers)
     chosen = []
-    for number in range(drawing.count) if drawing.best_of > 1 else ():
-        positions = np.arange(number * drawing.best_of, (number + 1) * drawing.best_of, dtype=np.int64)
-        candidates = trained.decode(draw_latents(trained.latent, drawing.seed, positions, drawing.truncation))
+    for number in numbers:
+        candidates = draw_images(trained, drawing, range(number * drawing.best_of, (number + 1) * drawing.best_of))
         chosen.append(candidates[trained.judge(candidates).argmax()])
-    if chosen:
-        return np.stack(chosen)
-    positions = np.arange(drawing.count, dtype=np.int64)
+    return np.stack(chosen)
+
+
+def draw_images(trained: Trained, drawing: Drawing, numbers: range) -> np.ndarray:
+    positions = np.arange(numbers.start, numbers.stop, dtype=np.int64)
     return trained.decode(draw_latents(trained.latent, drawing.seed, positions, drawing.truncation))
+
+
+def cell_side(size: int) -> int:
+    """Of an image in a grid, which enlarges small ones, and its gap."""
+    return image_grid(np.zeros((1, size, size, 1), np.uint8), 1, gap=1).shape[0]
 
 
 def reconstruct(run: Path, names: Sequence[str], out: Path, count: int, raw: bool) -> float:
@@ -90,6 +115,8 @@ def reconstruct(run: Path, names: Sequence[str], out: Path, count: int, raw: boo
     check_out(out, [PICTURE])
     trained = Trained.open(run, raw)
     trained.require_encoder()
+    side = cell_side(trained.size)
+    check_pixels(1, 2 * math.ceil(count / COLUMNS) * side, min(count, COLUMNS) * side, "--count")
     images = read_few(names, trained.config.data, trained.channels, count).images
     made = trained.decode(trained.encode(images))
     save_png(out, paired_rows(images, made, COLUMNS))
@@ -137,28 +164,26 @@ def interpolate_images(run: Path, out: Path, way: Way, frames_per_second: float,
     trained = Trained.open(run, raw)
     points, spherical = way.points(trained)
     if out.suffix.lower() == PICTURE:
-        check_size((len(points) - 1) * way.steps, trained)
+        side = cell_side(trained.size)
+        check_pixels(1, (len(points) - 1) * side, way.steps * side, "--steps, --rows or IMAGES")
         rows = [interpolate(a, b, way.steps, spherical) for a, b in pairwise(points)]
         save_png(out, image_grid(trained.decode(np.concatenate(rows)), way.steps))
         return
+    side = trained.size * enlargement(trained.size)
+    check_pixels(len(points) * way.steps, side, side, "--steps, --rows or IMAGES")
     frames = trained.decode(through(list(points), way.steps, spherical))
-    write_animation(out, enlarged(frames), frames_per_second)
+    factor = enlargement(trained.size)
+    write_animation(out, [frame.repeat(factor, 0).repeat(factor, 1) for frame in frames], frames_per_second)
 
 
-def check_size(images: int, trained: Trained) -> None:
-    if images * trained.size**2 > MOST_PIXELS:
-        raise UserError(f"{images} images of {trained.size}×{trained.size} are too large a picture; take fewer --steps")
+def enlargement(size: int) -> int:
+    """Of a frame, so that small images can be seen."""
+    return max(1, SEEN // size)
 
 
 def check_rate(frames_per_second: float) -> None:
     if not 0.1 <= frames_per_second <= 50:
         raise UserError(f"--fps {frames_per_second:g}: must be between 0.1 and 50")
-
-
-def enlarged(frames: np.ndarray) -> list[np.ndarray]:
-    """Small ones by a whole factor, so that they can be seen."""
-    factor = max(1, 256 // frames.shape[1])
-    return [frame.repeat(factor, 0).repeat(factor, 1) for frame in frames]
 
 
 def animate(run: Path, out: Path, frames_per_second: float, most: int) -> int:
@@ -177,21 +202,42 @@ def animate(run: Path, out: Path, frames_per_second: float, most: int) -> int:
     if not paths:
         raise UserError(f"run folder '{run}': has no pictures yet; wait for some, see train.sample_every")
     chosen = [paths[round(place)] for place in np.linspace(0, len(paths) - 1, min(most, len(paths)))]
+    sizes = {size_of_picture(path) for path in chosen}
+    if len(sizes) > 1:
+        raise UserError(f"run folder '{run}': its pictures are not all of one size; they are not of one run")
+    for width, height in sizes:
+        check_pixels(len(chosen), height, width, "--frames")
     frames = [read_picture(path) for path in chosen]
     if len({frame.shape for frame in frames}) > 1:
-        raise UserError(f"run folder '{run}': its pictures are not all of one size; they are not of one run")
+        raise UserError(f"run folder '{run}': some of its pictures are grey; they are not of one run")
     write_animation(out, frames, frames_per_second)
     return len(frames)
 
 
+def size_of_picture(path: Path) -> tuple[int, int]:
+    """Width and height. Raises UserError for what is no PNG."""
+    with opened_picture(path) as picture:
+        return picture.size
+
+
 def read_picture(path: Path) -> np.ndarray:
-    """Of a run folder, which may be a stranger's: uint8, H x W x C. Raises UserError for anything but a small PNG."""
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UserError(f"picture '{path}': {picture.width}×{picture.height} pixels are too many; remove it")
-            grey = picture.mode in ("L", "1")
-            found = np.asarray(picture.convert("L" if grey else "RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UserError(f"picture '{path}': damaged; remove it") from None
+    """Of a run folder, which may be a stranger's, when its size is known: uint8, H x W x C. Raises UserError."""
+    with opened_picture(path) as picture:
+        grey = picture.mode in ("L", "1")
+        found = np.asarray(picture.convert("L" if grey else "RGB"))
     return found[..., None] if grey else found
+
+
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """Raises UserError, also from inside, for anything but a whole PNG file."""
+    try:
+        if not path.is_file():
+            raise UserError(f"picture '{path}': is no file; remove it")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at here
+            with Image.open(path, formats=["PNG"]) as picture:
+                yield picture
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "damaged"
+        raise UserError(f"picture '{path}': {reason}; remove it") from None

@@ -21,7 +21,7 @@ from gen_dist.kernels.tree import sum_rows
 ALIGNMENT = 16  # elements: a cache line of float32
 TAGS = 64  # of a transfer: one for each piece of a rank (fewer than 2 log2(M)), the last for the result
 RESULT = TAGS - 1
-SMALL = 1 << 14  # bytes: such a message comes whole or not at all, so gloo itself may wait for it
+SMALL = 1 << 14  # bytes: such a message hardly ever breaks off in the middle, so gloo itself may wait for it
 
 
 def chunk_bounds(length: int, chunks: int) -> list[int]:

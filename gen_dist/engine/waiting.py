@@ -21,15 +21,16 @@ class Job:
     def __init__(self, works: Sequence[dist.Work]) -> None:
         self.works = works
         self.ended = threading.Event()
-        self.error: RuntimeError | None = None
+        self.error: BaseException | None = None
 
     def do(self) -> None:
         try:
             for work in self.works:
                 work.wait()
-        except RuntimeError as error:
-            self.error = error
+        except BaseException as error:  # whoever waits gets it, without the frames that hold the messages
+            self.error = error.with_traceback(None)
         finally:
+            self.works = ()
             self.ended.set()
 
 
@@ -56,8 +57,11 @@ class Waiter:
         self.jobs.put(job)
         while not job.ended.wait(LOOK_SECONDS):
             check()
-        if job.error is not None:
-            raise job.error
+        try:
+            if job.error is not None:
+                raise job.error
+        finally:
+            del job  # which the error's traceback would hold
 
 
 def serve(jobs: "SimpleQueue[Job | None]") -> None:

@@ -62,9 +62,13 @@ class Growing(GrowingModule):
         """Of layers that belong to a stage each: the present stage's, and while it fades in the one's before."""
         return list(of_stages)[self.index - self.fading : self.index + 1]
 
-    def shrink(self, x_NCHW: Tensor) -> Tensor:
+    def reduce(self, x_NCHW: Tensor) -> Tensor:
         for _ in self.sides[self.index + 1 :]:
             x_NCHW = average(x_NCHW)
+        return x_NCHW
+
+    def shrink(self, x_NCHW: Tensor) -> Tensor:
+        x_NCHW = self.reduce(x_NCHW)
         return self.blend(enlarge(average(x_NCHW), self.sides[self.index]), x_NCHW) if self.fading else x_NCHW
 
     def blend(self, former: Tensor, present: Tensor) -> Tensor:

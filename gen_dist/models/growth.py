@@ -26,6 +26,10 @@ class GrowingModule(nn.Module):
         """The parameters that the present stage uses."""
 
     @abstractmethod
+    def reduce(self, x_NCHW: Tensor) -> Tensor:
+        """Full-size images at the size of the present stage: averaged over squares."""
+
+    @abstractmethod
     def shrink(self, x_NCHW: Tensor) -> Tensor:
         """Full-size images as they look at the present stage: averaged over squares, half faded in while it fades."""
 

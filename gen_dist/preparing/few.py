@@ -1,5 +1,6 @@
 """A few images as a model wants them: named one by one, or the first ones of a folder, a pack or any other source."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,7 @@ from gen_dist.preparing.outcome import Decoded
 from gen_dist.preparing.recipe import Recipe, recipe_of
 from gen_dist.sources.folder import read_image_file
 from gen_dist.sources.kinds import probe
-from gen_dist.sources.opening import Opening, open_source
+from gen_dist.sources.opening import Opening, is_known_name, open_source
 from gen_dist.sources.source import Content, RejectedError
 
 AT_ONCE = 16  # files that are decoded together
@@ -38,6 +39,7 @@ def read_few(texts: Sequence[str], data: DataSettings, channels: int, most: int)
         UserError: there is nothing of that name, no image in it, a single file that is no image, or a pack of other
             images than the model's.
     """
+    data = without_video(data)
     names: list[str] = []
     images: list[np.ndarray] = []
     recipe = recipe_for(data, channels)
@@ -51,6 +53,11 @@ def read_few(texts: Sequence[str], data: DataSettings, channels: int, most: int)
     return Few(names, np.stack(images))
 
 
+def without_video(data: DataSettings) -> DataSettings:
+    """Which frames of a video were taken says nothing of other images."""
+    return data.model_copy(update={"prepare": data.prepare.model_copy(update={"every": 1, "fps": None})})
+
+
 def recipe_for(data: DataSettings, channels: int) -> Recipe:
     """How training's own images were made, as far as it decides."""
     prepare = data.prepare.model_copy(update={"gray": channels == 1, "keep": "pixels", "frames": "first"})
@@ -58,12 +65,14 @@ def recipe_for(data: DataSettings, channels: int) -> Recipe:
 
 
 def read_one(text: str, data: DataSettings, recipe: Recipe, decoder: Decoder) -> Iterator[tuple[str, np.ndarray]]:
-    folder = Path(text).expanduser()
+    if is_known_name(text):
+        raise UserError(f"IMAGES {text}: a data set to be downloaded; make a pack of it: gen-dist prepare {text} PACK")
+    folder = Path(os.path.expanduser(text))
     if text.startswith(BUNDLED):
         yield from of_pack(text, Pack.open(bundled_pack(text.removeprefix(BUNDLED))), recipe)
     elif is_pack(folder):
         yield from of_pack(text, Pack.open(folder), recipe)
-    elif folder.is_file() and probe(folder) == "image":
+    elif os.path.isfile(folder) and probe(folder) == "image":
         yield text, decode_file(folder, data, decoder)
     else:
         yield from of_source(text, data, decoder)

@@ -1,8 +1,11 @@
 """Pictures and animations as files: where they may go, and how they are written."""
 
 import io
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,8 @@ from gen_dist.record.pictures import image_grid, save_png
 PICTURE, ANIMATIONS = ".png", (".gif", ".mp4")
 NO_VIDEO = "needs PyAV: pip install 'gen-dist-train[video]', or write a .gif"
 EVEN = 2  # sides of a video are multiples of it
+LEAST_SIDE, MOST_SIDE = 2, 16384  # of a file, in pixels
+MOST_PIXELS = 1 << 28  # of a file: 800 MB
 
 
 def check_out(out: Path, suffixes: Sequence[str]) -> None:
@@ -25,10 +30,8 @@ def check_out(out: Path, suffixes: Sequence[str]) -> None:
     """
     if out.suffix.lower() not in suffixes:
         raise UserError(f"--out {out}: must end in {' or '.join(suffixes)}")
-    if not (parent := out.absolute().parent).is_dir():
-        what = "is a file" if parent.exists() else "is no folder; make it"
-        raise UserError(f"--out {out}: cannot be written: '{out.parent}' {what}, or give another place")
-    if out.is_dir():
+    check_parent(out)
+    if os.path.isdir(out):
         raise UserError(f"--out {out}: is a folder; give the name of a file")
     if out.suffix.lower() == ".mp4":
         try:
@@ -37,20 +40,51 @@ def check_out(out: Path, suffixes: Sequence[str]) -> None:
             raise UserError(f"--out {out}: {NO_VIDEO}") from None
 
 
-def write_singles(folder: Path, images: np.ndarray) -> None:
-    """A PNG file for each image, named by its number, in a folder that is new or empty.
+def check_parent(out: Path) -> None:
+    parent = out.absolute().parent
+    if not os.path.isdir(parent):
+        what = "is a file" if os.path.exists(parent) else "is no folder; make it"
+        raise UserError(f"--out {out}: cannot be written: '{out.parent}' {what}, or give another place")
+
+
+def check_new_folder(folder: Path) -> None:
+    """Before anything is computed. Raises UserError unless there is nothing, or an empty folder."""
+    check_parent(folder)
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        raise UserError(f"--out {folder}: is not empty; name a new folder, or a file that ends in .png")
+
+
+def write_singles(folder: Path, parts: Iterable[np.ndarray]) -> None:
+    """A PNG file for each image of all parts, named by its number, in a new folder, which appears when all are there.
 
     Raises:
-        UserError: it holds something, or cannot be written.
+        UserError: it cannot be written.
     """
+    number, partial = count(), folder.with_name(f".{folder.name}.partial")
     try:
-        folder.mkdir(exist_ok=True)
-        if any(folder.iterdir()):
-            raise UserError(f"--out {folder}: is not empty; name a new folder, or a file that ends in .png")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for images in parts:
+            for image in images:
+                save_png(partial / f"{next(number):06d}.png", image)
+        partial.replace(folder)  # an empty one may be there
     except OSError as error:
         raise UserError(f"--out {folder}: cannot be written ({error.strerror}); give another place") from None
-    for number, image in enumerate(images):
-        save_png(folder / f"{number:06d}.png", image)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_pixels(images: int, height: int, width: int, how: str) -> None:
+    """Before so many images are made to be written into one file. `how`: which options make them fewer.
+
+    Raises:
+        UserError: they would take too much memory, or a side more than files hold.
+    """
+    if images * height * width > MOST_PIXELS:
+        what = "a picture" if images == 1 else f"{images:,} pictures"
+        raise UserError(f"{what} of {width}×{height} pixels: too much for a file; take fewer images: {how}")
+    if not (LEAST_SIDE <= width <= MOST_SIDE and LEAST_SIDE <= height <= MOST_SIDE):
+        raise UserError(f"pictures of {width}×{height} pixels: a side must be between {LEAST_SIDE} and {MOST_SIDE}")
 
 
 def paired_rows(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
@@ -69,6 +103,8 @@ def write_animation(out: Path, frames: Sequence[np.ndarray], frames_per_second: 
     Raises:
         UserError: it cannot be written.
     """
+    height, width = frames[0].shape[:2]
+    check_pixels(len(frames), height, width, "--steps, --rows or --frames")
     data = gif(frames, frames_per_second) if out.suffix.lower() == ".gif" else mp4(frames, frames_per_second)
     try:
         write_atomic(out, data)

@@ -27,7 +27,7 @@ def draw_latents(latent: Latent, seed: int, positions: np.ndarray, truncation: f
     if truncation is None:
         return latent.draw(draws).numpy()
     if latent.prior == "uniform":
-        return latent.draw(draws).numpy() * np.float32(truncation)
+        return latent.draw(draws).numpy() * np.float32(min(1.0, truncation))
     share_NZ = draws.uniform("truncated latent", latent.size).double()
     below, above = torch.special.ndtr(torch.tensor([-truncation, truncation], dtype=torch.float64))
     return torch.special.ndtri(below + share_NZ * (above - below)).float().numpy()

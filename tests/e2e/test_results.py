@@ -27,6 +27,11 @@ def place(tmp_path_factory) -> Path:
     np.save(cwd / "gray.npy", np.random.default_rng(0).integers(0, 256, (9, 16, 16, 1), np.uint8))
     train(cwd, "gray", "vae-64", *SMALL, "model.width=4", "data.size=16", "data.path=gray.npy",
           "data.prepare.gray=true", "train.steps=1")  # fmt: skip
+    train(cwd, "growing", "dcgan-grow-64", *SMALL, "model.latent=6", "model.generator_width=4",
+          "model.discriminator_width=4", "model.stage_steps=2", "model.fade_steps=4")  # fmt: skip
+    (cwd / "more").mkdir()
+    for number in range(4):
+        Image.effect_noise((40, 40), 60 + number).convert("RGB").save(cwd / "more" / f"{number}.png")
     photos = cwd / "photos"
     photos.mkdir()
     for number in range(3):
@@ -55,7 +60,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-@pytest.mark.parametrize("run", ["vae", "gan", "vaegan", "uniform"])
+@pytest.mark.parametrize("run", ["vae", "gan", "vaegan", "uniform", "growing"])
 def test_images_as_a_grid_and_each_alone(run, place):
     good(gen_dist("generate", run, "--count", 3, "--out", "grid.png", "--truncation", 0.5, cwd=place))
     good(gen_dist("generate", run, "--count", 3, "--out", f"{run}-singles", "--truncation", 0.5, cwd=place))
@@ -67,12 +72,13 @@ def test_images_as_a_grid_and_each_alone(run, place):
     assert np.array_equal(grid[GAP : GAP + scale, GAP : GAP + scale], first)
 
 
-def test_the_best_of_some_are_those_that_the_discriminator_prefers(place):
-    good(gen_dist("generate", "gan", "--count", 2, "--best-of", 4, "--out", "best", cwd=place))
-    trained = Trained.open(place / "gan")
-    best = np.stack([np.asarray(Image.open(path)) for path in sorted((place / "best").iterdir())])
-    good(gen_dist("generate", "gan", "--count", 8, "--out", "all", cwd=place))
-    every = np.stack([np.asarray(Image.open(path)) for path in sorted((place / "all").iterdir())])
+@pytest.mark.parametrize("run", ["gan", "growing"])
+def test_the_best_of_some_are_those_that_the_discriminator_prefers(run, place):
+    good(gen_dist("generate", run, "--count", 2, "--best-of", 4, "--out", f"{run}-best", cwd=place))
+    trained = Trained.open(place / run)
+    best = np.stack([np.asarray(Image.open(path)) for path in sorted((place / f"{run}-best").iterdir())])
+    good(gen_dist("generate", run, "--count", 8, "--out", f"{run}-all", cwd=place))
+    every = np.stack([np.asarray(Image.open(path)) for path in sorted((place / f"{run}-all").iterdir())])
     scores = trained.judge(every).reshape(2, 4)
     assert np.array_equal(trained.judge(best), scores.max(axis=1))
     assert scores.std() > 0
@@ -136,7 +142,7 @@ def test_a_way_begins_with_what_encoding_and_decoding_make_of_the_first_image(pl
 
 
 @pytest.mark.parametrize(
-    ("run", "data", "named"), [("vae", [], True), ("vaegan", ["--data", "photos"], False), ("flat", [], True)]
+    ("run", "data", "named"), [("vae", [], True), ("vaegan", ["--data", "more"], False), ("flat", [], True)]
 )
 def test_the_latent_space(run, data, named, place):
     out = good(gen_dist("latent", run, *data, "--out", f"{run}-latent", "--side", 3, "--count", 50, cwd=place))
@@ -175,7 +181,15 @@ ROWS = {
     "a GAN cannot encode": (["reconstruct", "gan", "photos"], "which cannot encode images"),
     "between images of a GAN": (["interpolate", "gan", "photos"], "which cannot encode images"),
     "latent space of a GAN": (["latent", "gan"], "which cannot encode images"),
-    "no points": (["latent", "vae", "--count", "1"], "--count 1: must be between"),
+    "no points": (["latent", "vae", "--count", "3"], "--count 3: must be between"),
+    "hardly any images": (["latent", "vae", "--data", "photos"], "3 images; a latent space needs at least 4"),
+    "a data set to download": (["reconstruct", "vae", "mnist"], "IMAGES mnist: a data set to be downloaded"),
+    "a home of nobody": (["reconstruct", "vae", "~nobody-at-all/x.png"], "no such file"),
+    "too long a film": (
+        ["interpolate", "gan", "--steps", "1000", "--rows", "999", "--out", "x.gif"],
+        "pictures of 256×256 pixels: too much",
+    ),
+    "too large a grid": (["latent", "vae", "--out", "none/x"], "'none' is no folder"),
     "a grid of one": (["latent", "vae", "--side", "1"], "--side 1: must be between"),
     "latent space of nowhere": (["latent", "vae", "--data", "nowhere"], "data.path 'nowhere': no such file"),
     "latent space into a file": (
@@ -194,7 +208,10 @@ ROWS = {
     "singles over something": (["generate", "gan", "--out", "photos"], "--out photos: is not empty"),
     "a seed below zero": (["interpolate", "gan", "--seed", "-1"], "--seed -1: must be between"),
     "one step": (["interpolate", "gan", "--steps", "1"], "--steps 1: must be between"),
-    "too large": (["interpolate", "gan", "--steps", "1000", "--rows", "999"], "are too large a picture"),
+    "too large": (
+        ["interpolate", "gan", "--steps", "1000", "--rows", "999"],
+        "pixels: too much for a file; take fewer images: --steps, --rows",
+    ),
     "too fast": (["interpolate", "gan", "--fps", "1000", "--out", "x.gif"], "--fps 1000: must be between"),
     "a film that is none": (["animate", "gan", "--out", "x.png"], "--out x.png: must end in .gif or .mp4"),
     "nowhere": (["animate", "gan", "--out", "none/x.gif"], "'none' is no folder; make it"),
