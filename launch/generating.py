@@ -32,7 +32,7 @@ from gen_dist.scores.inputs import blocks
 MOST_IMAGES, MOST_CANDIDATES = 10_000, 1_000
 MOST_TRUNCATION = 8  # standard deviations: nothing is beyond
 COLUMNS = 8
-SEEN = 256  # pixels: the side of a frame, about
+SEEN = 256  # pixels: to about that side, frames of small images are enlarged
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ def generate(run: Path, out: Path, drawing: Drawing, raw: bool) -> None:
     """
     drawing.check()
     singles = not out.suffix
-    check_new_folder(out) if singles else check_out(out, [PICTURE])
+    if singles:
+        check_new_folder(out)
+    else:
+        check_out(out, [PICTURE])
     trained = Trained.open(run, raw)
     if drawing.best_of > 1:
         trained.require_judge()
@@ -169,16 +172,11 @@ def interpolate_images(run: Path, out: Path, way: Way, frames_per_second: float,
         rows = [interpolate(a, b, way.steps, spherical) for a, b in pairwise(points)]
         save_png(out, image_grid(trained.decode(np.concatenate(rows)), way.steps))
         return
-    side = trained.size * enlargement(trained.size)
+    factor = max(1, SEEN // trained.size)
+    side = trained.size * factor
     check_pixels(len(points) * way.steps, side, side, "--steps, --rows or IMAGES")
     frames = trained.decode(through(list(points), way.steps, spherical))
-    factor = enlargement(trained.size)
     write_animation(out, [frame.repeat(factor, 0).repeat(factor, 1) for frame in frames], frames_per_second)
-
-
-def enlargement(size: int) -> int:
-    """Of a frame, so that small images can be seen."""
-    return max(1, SEEN // size)
 
 
 def check_rate(frames_per_second: float) -> None:

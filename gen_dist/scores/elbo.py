@@ -79,15 +79,13 @@ def held_out_elbo(
     _check(x_NCHW, samples, batch_size)
     nats_N2 = torch.empty(len(x_NCHW), 2, dtype=torch.float64)
     with torch.no_grad(), _evaluating(encoder, decoder):
-        for block in blocks(len(x_NCHW), batch_size):
-            positions = np.arange(block.start, block.stop)
-            x = x_NCHW[block].to(device)
-            mean_NZ, log_variance_NZ = (part.float() for part in encoder(x, draws.at(0, 0, positions, device)))
+        for block, x, posterior in _posteriors(encoder, x_NCHW, draws, batch_size, device):
+            mean_NZ, log_variance_NZ = posterior.mean_NZ, posterior.log_variance_NZ
             kl_N = 0.5 * (mean_NZ**2 + log_variance_NZ.exp() - log_variance_NZ - 1).double().sum(dim=1)
             total_N = torch.zeros_like(kl_N)
             for sample in range(samples):
-                epsilon_NZ = draws.at(sample, 0, positions, device).normal("scores/epsilon", mean_NZ.shape[1])
-                logits_NCHW = decoder(mean_NZ + torch.exp(0.5 * log_variance_NZ) * epsilon_NZ)
+                _, z_NZ = posterior.draw(sample)
+                logits_NCHW = decoder(z_NZ)
                 total_N += _per_image(negative_log_likelihood(logits_NCHW.float(), x), len(x))
             nats_N2[block] = torch.stack((total_N / samples, kl_N), dim=1).cpu()
     if not torch.isfinite(nats_N2).all():
@@ -134,16 +132,12 @@ def importance_weighted_bound(
     _check(x_NCHW, samples, batch_size)
     nats_N = torch.empty(len(x_NCHW), dtype=torch.float64)
     with torch.no_grad(), _evaluating(encoder, decoder):
-        for block in blocks(len(x_NCHW), batch_size):
-            positions = np.arange(block.start, block.stop)
-            x = x_NCHW[block].to(device)
-            mean_NZ, log_variance_NZ = (part.float() for part in encoder(x, draws.at(0, 0, positions, device)))
+        for block, x, posterior in _posteriors(encoder, x_NCHW, draws, batch_size, device):
             total_N = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
             for sample in range(samples):
-                epsilon_NZ = draws.at(sample, 0, positions, device).normal("scores/epsilon", mean_NZ.shape[1])
-                z_NZ = mean_NZ + torch.exp(0.5 * log_variance_NZ) * epsilon_NZ
+                epsilon_NZ, z_NZ = posterior.draw(sample)
                 # log p(z) - log q(z|x), without what the two have in common
-                prior_N = 0.5 * (epsilon_NZ**2 + log_variance_NZ - z_NZ**2).double().sum(dim=1)
+                prior_N = 0.5 * (epsilon_NZ**2 + posterior.log_variance_NZ - z_NZ**2).double().sum(dim=1)
                 nll_N = _per_image(negative_log_likelihood(decoder(z_NZ).float(), x), len(x))
                 total_N = torch.logaddexp(total_N, prior_N - nll_N)
             nats_N[block] = (math.log(samples) - total_N).cpu()
@@ -229,6 +223,33 @@ def _check(x_NCHW: Tensor, samples: int, batch_size: int) -> None:
         raise ValueError(f"images in {float(x_NCHW.min()):g} … {float(x_NCHW.max()):g}: give pixels in 0 … 1")
     if samples < 1 or batch_size < 1:
         raise ValueError(f"samples {samples}, batch_size {batch_size}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """q(z|x) of the images at `positions`."""
+
+    mean_NZ: Tensor
+    log_variance_NZ: Tensor
+    draws: Draws
+    positions: np.ndarray
+
+    def draw(self, sample: int) -> tuple[Tensor, Tensor]:
+        """epsilon_NZ and the z_NZ made of it; the same for equal numbers."""
+        draws = self.draws.at(sample, 0, self.positions, self.mean_NZ.device)
+        epsilon_NZ = draws.normal("scores/epsilon", self.mean_NZ.shape[1])
+        return epsilon_NZ, self.mean_NZ + torch.exp(0.5 * self.log_variance_NZ) * epsilon_NZ
+
+
+def _posteriors(
+    encoder: Encoder, x_NCHW: Tensor, draws: Draws, batch_size: int, device: str | torch.device
+) -> Iterator[tuple[slice, Tensor, _Posterior]]:
+    """Batch by batch: which images, they on the device, and what the encoder says of them."""
+    for block in blocks(len(x_NCHW), batch_size):
+        positions = np.arange(block.start, block.stop)
+        x = x_NCHW[block].to(device)
+        mean_NZ, log_variance_NZ = (part.float() for part in encoder(x, draws.at(0, 0, positions, device)))
+        yield block, x, _Posterior(mean_NZ, log_variance_NZ, draws, positions)
 
 
 def _per_image(nats_N: Tensor, images: int) -> Tensor:

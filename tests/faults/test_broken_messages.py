@@ -35,12 +35,9 @@ def main() -> None:
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=LIMIT_SECONDS))
     assert dist.group.WORLD is not None
     exchange = Exchange(dist.group.WORLD)
-    told = 0.0
 
     def check() -> None:
-        nonlocal told
         if select.select([sys.stdin], [], [], 0)[0]:
-            told = time.monotonic()
             raise RuntimeError("told to give up")
 
     transfer = Transfer(exchange, ELEMENTS, torch.float32, plan(Ownership.equal(2, 2)), 0, check, shared=False)
@@ -50,7 +47,7 @@ def main() -> None:
         transfer.sum()
         print("summed", flush=True)
     except RuntimeError as error:
-        print(f"{error}, after {time.monotonic() - told:.3f} s" if told else str(error), flush=True)
+        print(error, flush=True)
     os._exit(0)  # with a message under way
 
 
@@ -74,7 +71,7 @@ def test_who_waits_for_half_a_message_gives_up_when_told_to(fault):
         time.sleep(PATIENCE_SECONDS)
         assert ranks[0].poll() is None, "gloo has noticed by itself: nothing is tested"
         answer, _ = ranks[0].communicate("give up\n", timeout=10)
-        assert answer.startswith("told to give up, after 0.0"), answer
+        assert answer == "told to give up\n"
 
 
 if __name__ == "__main__":
