@@ -95,8 +95,8 @@ class Opened:
             self.folder.discard()
 
 
-def open_run(request: Request, report: Callable[[str], None]) -> Opened:
-    """Read everything, check it, then make or lock the run folder.
+def open_run(request: Request, report: Callable[[str], None], hold: Callable[[], None] = lambda: None) -> Opened:
+    """Read everything, check it, then make or lock the run folder; `hold` is called before a folder is made.
 
     Raises:
         UserError: anything the user can correct; nothing is left half-written.
@@ -119,6 +119,7 @@ def open_run(request: Request, report: Callable[[str], None]) -> Opened:
         folder.clear_stop()
         return Opened(config, pack_path, pack, folder, False, resume, init)
     path = request.run_dir or default_run_path("runs", config.preset or "run")
+    hold()
     created = RunFolder.create(path, config.model_dump(), {"preset": config.preset})
     return Opened(config, pack_path, pack, created, True, resume, init)
 

@@ -32,6 +32,16 @@ class StopRequest:
     def exit_code(self) -> int:
         return 128 + self.signal_number if self.signal_number else 0
 
+    def hold(self) -> None:
+        """From here on a signal is only noted: something is being made that must not be left half-made."""
+        self.graceful = True
+
+    def release(self) -> None:
+        """Raises Interrupted where a signal was noted since `hold`, and from here on where one comes."""
+        self.graceful = False
+        if self.signal_number is not None:
+            raise Interrupted(self.signal_number)
+
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         impatient = number == signal.SIGINT and self.signal_number is not None
         self.signal_number = self.signal_number or number

@@ -18,9 +18,10 @@ from gen_dist.launch.signals import StopRequest, stop_on_signals
 def run_with_ray(request: Request) -> int:
     """Train; returns the exit code."""
     with stop_on_signals(graceful=False) as stop:
-        opened = open_run(request, print)
+        opened = open_run(request, print, stop.hold)
         recording = Recording(opened, 0, request.way, request.is_kept)
         with recording.failures_recorded():
+            stop.release()
             steps = supervise(request, opened, recording, stop)
         return recording.end(steps, stop)
 

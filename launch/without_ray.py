@@ -62,10 +62,11 @@ def record(request: Request, meeting: Meeting, stop: StopRequest) -> int:
     with meeting.refusal_told():
         config = request.config()
         decide_ownership(config.train.microbatches, meeting.world_size, config.cluster.shares)  # refuse before any work
-        opened = open_run(request, print)
+        opened = open_run(request, print, stop.hold)
     recording = Recording(opened, meeting.world_size, request.way, request.is_kept)
     with recording.failures_recorded():
         with meeting.refusal_told():
+            stop.release()
             meeting.announce(opened.config)
             config = resolve_hardware(opened.config, meeting.gather(Member.here(opened.pack)))
             probes = meeting.probe(config, opened.pack)

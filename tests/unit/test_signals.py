@@ -7,7 +7,11 @@ from contextlib import suppress
 import pytest
 
 from gen_dist.launch import cli
+from gen_dist.launch.request import Request
 from gen_dist.launch.signals import HANDLED, Interrupted, stop_on_signals
+from gen_dist.launch.with_ray import run_with_ray
+from gen_dist.launch.without_ray import run_without_ray
+from gen_dist.record.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("number", HANDLED)
@@ -64,6 +68,21 @@ def test_an_interruption_that_a_library_swallowed_is_not_forgotten() -> None:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted, match="SIGTERM"), stop_on_signals(graceful=False):
             pass
+
+
+@pytest.mark.parametrize("run", [run_with_ray, run_without_ray])
+def test_a_signal_while_the_folder_of_a_run_is_made_leaves_none(run, tmp_path, monkeypatch) -> None:
+    create = RunFolder.create
+
+    def interrupted(*arguments):
+        made = create(*arguments)
+        signal.raise_signal(signal.SIGTERM)
+        return made
+
+    monkeypatch.setattr(RunFolder, "create", interrupted)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run(Request("smoke", [], None, None, run is run_without_ray, "never", None, tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_request_to_stop_stays_one() -> None:
