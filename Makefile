@@ -10,7 +10,7 @@ DATA ?= data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install demo test test-faults lint bench bench-kernels bench-launch bench-prepare bench-profile bench-quality bench-recovery bench-reduce bench-sameness bench-scaling bench-step bench-unequal chaos fuzz presets clean
+.PHONY: help venv install demo test test-faults lint bench bench-evaluate bench-kernels bench-launch bench-prepare bench-profile bench-quality bench-recovery bench-reduce bench-sameness bench-scaling bench-step bench-unequal chaos fuzz presets clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ bench-kernels: install ## the kernels beside their peers, each in an environment
 	@$(BIN)/python -m benchmarks.peers.install
 	@$(BIN)/python -m benchmarks.kernels
 	@PYTHONPATH=. $$($(BIN)/python -m benchmarks.peers.install --python keras) -m benchmarks.keras_affine
+
+bench-evaluate: install ## scoring 10,000 images, and the sliced Wasserstein distance beside plain torch; 10 minutes
+	@$(BIN)/python -m benchmarks.evaluate
 
 bench-launch: install ## time from process start to the first step, beside Ray Train
 	@$(BIN)/python -m pip install -qq -c constraints.txt pandas pyarrow # which Ray Train asks for

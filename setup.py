@@ -81,7 +81,9 @@ setup(
             "pytest-cov>=6",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
+            "scipy>=1.14",
             "setuptools>=77",
+            "torchmetrics>=1.6",
             "types-PyYAML",
         ],
         "plots": [

@@ -33,7 +33,7 @@ class Losses:
         """A dead worker cannot say where it was, but those that waited for it can: there they go on."""
         for failure in self.untold:
             known = failure.kind is Kind.DEATH and standing is not None and not failure.agreed
-            self.handle(Message(str(replace(failure, where=str(standing)) if known else failure)))
+            self.handle(Message(str(replace(failure, where=str(standing)) if known else failure), marks=True))
             if failure.detail:
                 self.handle(Message(failure.detail, detail=True))
         self.untold.clear()

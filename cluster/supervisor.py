@@ -78,6 +78,10 @@ class Supervisor:
     def everyone(self) -> list[Member]:
         return [*self.group.members, *self.recruits.members]
 
+    def mark(self, line: str) -> None:
+        """Say what becomes of the workers."""
+        self.handle(Message(line, marks=True))
+
     def say(self, line: str) -> None:
         self.handle(Message(line))
 
@@ -230,7 +234,7 @@ class Supervisor:
             if group.generation:
                 count = len(group.members)
                 who = "1 worker goes" if count == 1 else f"{count} workers go"
-                self.say(f"generation {group.generation}: {who} on at {standing}")
+                self.mark(f"generation {group.generation}: {who} on at {standing}")
 
     def drop_faulty(self) -> None:
         """Whom all ranks found to compute what no other does.
@@ -248,7 +252,7 @@ class Supervisor:
         change = self.group.change
         if change is not None and change.deadline < FOREVER:
             there = len(self.group.members)
-            self.say(f"waiting for machines: {there} of at least {self.plan.least} workers are there")
+            self.mark(f"waiting for machines: {there} of at least {self.plan.least} workers are there")
             change.deadline = FOREVER
 
     def start_again(self) -> None:
@@ -259,13 +263,13 @@ class Supervisor:
             raise RunError("stopped when every worker was lost; the last checkpoint stands")
         if not nodes:
             if not self.waits:
-                self.say("waiting for machines: none is left that has room for a worker")
+                self.mark("waiting for machines: none is left that has room for a worker")
             self.waits = True
             time.sleep(WAIT_SECONDS)
             return
         self.waits = False
         self.losses.tell(None)
-        self.say("every worker is lost: starting again from the last checkpoint")
+        self.mark("every worker is lost: starting again from the last checkpoint")
         self.group.replace_all([self.new_member(node, cpus=0) for node in nodes])
         self.agree()
         files = self.job.last() or self.job.resume

@@ -56,10 +56,14 @@ class CheckpointReady:
 
 @dataclass(frozen=True)
 class Message:
-    """A line for the log and, unless it is `detail` (a traceback, say), the terminal."""
+    """A line for the log and, unless it is `detail` (a traceback, say), the terminal.
+
+    `marks`: it tells what happened to the workers, for the curves to be marked there.
+    """
 
     text: str
     detail: bool = False
+    marks: bool = False
 
 
 @dataclass(frozen=True)

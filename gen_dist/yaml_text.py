@@ -1,5 +1,6 @@
 """YAML as gen-dist reads and writes it: 2e-4 is a number, a date is a string, and nothing else is special."""
 
+import json
 import re
 from typing import Any
 
@@ -39,3 +40,10 @@ def parse_yaml(text: str) -> Any:
 def dump_yaml(tree: dict[str, Any]) -> str:
     """The text that `parse_yaml`, and any other reader of YAML, turns into `tree` again; keys keep their order."""
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def inline_yaml(value: Any) -> str:
+    """One setting's value in one line, as `key=value` on a command line has it."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=1 << 20)
+    line = text.removesuffix("\n").removesuffix("\n...")
+    return json.dumps(value) if "\n" in line else line

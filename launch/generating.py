@@ -1,15 +1,12 @@
 """`gen-dist generate`, `reconstruct`, `interpolate` and `animate`: files of images from a run's last checkpoint."""
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from gen_dist.errors import UserError
 from gen_dist.preparing.few import read_few
@@ -26,6 +23,7 @@ from gen_dist.results.files import (
     write_singles,
 )
 from gen_dist.results.latents import draw_latents, interpolate, through
+from gen_dist.results.pictures import training_frames
 from gen_dist.results.trained import Trained
 from gen_dist.scores.inputs import blocks
 
@@ -195,47 +193,8 @@ def animate(run: Path, out: Path, frames_per_second: float, most: int) -> int:
     if most < 2:
         raise UserError(f"--frames {most}: must be at least 2")
     check_out(out, list(ANIMATIONS))
-    folder = RunFolder.open(run)
-    paths = sorted((folder.path / "samples").glob("step-*.png"), key=lambda path: (len(path.name), path.name))
-    if not paths:
+    frames = training_frames(RunFolder.open(run).path, most)
+    if not frames:
         raise UserError(f"run folder '{run}': has no pictures yet; wait for some, see train.sample_every")
-    chosen = [paths[round(place)] for place in np.linspace(0, len(paths) - 1, min(most, len(paths)))]
-    sizes = {size_of_picture(path) for path in chosen}
-    if len(sizes) > 1:
-        raise UserError(f"run folder '{run}': its pictures are not all of one size; they are not of one run")
-    for width, height in sizes:
-        check_pixels(len(chosen), height, width, "--frames")
-    frames = [read_picture(path) for path in chosen]
-    if len({frame.shape for frame in frames}) > 1:
-        raise UserError(f"run folder '{run}': some of its pictures are grey; they are not of one run")
     write_animation(out, frames, frames_per_second)
     return len(frames)
-
-
-def size_of_picture(path: Path) -> tuple[int, int]:
-    """Width and height. Raises UserError for what is no PNG."""
-    with opened_picture(path) as picture:
-        return picture.size
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Of a run folder, which may be a stranger's, when its size is known: uint8, H x W x C. Raises UserError."""
-    with opened_picture(path) as picture:
-        grey = picture.mode in ("L", "1")
-        found = np.asarray(picture.convert("L" if grey else "RGB"))
-    return found[..., None] if grey else found
-
-
-@contextmanager
-def opened_picture(path: Path) -> Iterator[Image.Image]:
-    """Raises UserError, also from inside, for anything but a whole PNG file."""
-    try:
-        if not path.is_file():
-            raise UserError(f"picture '{path}': is no file; remove it")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at here
-            with Image.open(path, formats=["PNG"]) as picture:
-                yield picture
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "damaged"
-        raise UserError(f"picture '{path}': {reason}; remove it") from None

@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from gen_dist.atomic import write_atomic
-from gen_dist.data.pack import Pack
 from gen_dist.draws import Draws
 from gen_dist.errors import UserError
 from gen_dist.launch.generating import check_seed
-from gen_dist.preparing.few import without_video
-from gen_dist.preparing.resolving import resolve_data
 from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.results.files import check_parent, check_pixels
+from gen_dist.results.images import open_images
 from gen_dist.results.latent_space import Cloud, plane_of, scatter, view
 from gen_dist.results.trained import Trained
 from gen_dist.scores.inputs import blocks, choose
@@ -87,16 +85,10 @@ def write_page(path: Path, page: str) -> None:
 
 def encode_some(trained: Trained, wanted: Wanted) -> tuple[Cloud, list[str]]:
     """Images that the seed chooses, and a name for each."""
-    data = trained.config.data
-    if wanted.data is not None:
-        data = without_video(data)
-        prepare = data.prepare.model_copy(update={"gray": trained.channels == 1})
-        data = data.model_copy(update={"path": wanted.data, "prepare": prepare, "channels": trained.channels})
-    pack = Pack.open(resolve_data(data, print))
-    if pack.shape[2] != trained.channels:
-        raise UserError(f"--data {data.path}: {pack.shape[2]} channels, but the model's images have {trained.channels}")
+    pack = open_images(trained, wanted.data, print)
     if len(pack) < LEAST_POINTS:
-        raise UserError(f"--data {data.path}: {len(pack)} images; a latent space needs at least {LEAST_POINTS}")
+        path = wanted.data or trained.config.data.path
+        raise UserError(f"--data {path}: {len(pack)} images; a latent space needs at least {LEAST_POINTS}")
     chosen = np.sort(choose(Draws(wanted.seed), "latent space", len(pack), min(wanted.count, len(pack))))
     labels = np.full(len(chosen), -1) if pack.labels is None else np.asarray(pack.labels[chosen])
     z_NZ = np.concatenate([trained.encode(pack.read(chosen[some])) for some in blocks(len(chosen), trained.at_once)])

@@ -85,8 +85,20 @@ class Recording:
             print(f"stopped after step {steps}" + f"; to go on: {self.resume_command}" * self.is_kept)
         if self.is_kept:
             print(self.tracker.summary)
+            print(self.report())
         self.opened.folder.unlock()
         return 0 if finished else request.exit_code
+
+    def report(self) -> str:
+        """Write the run's report; returns a line about it. A run that went well does not fail for it."""
+        from gen_dist.report.write import FILE, write_report
+
+        path = self.opened.folder.path
+        try:
+            write_report([path], path / FILE)
+        except UserError as error:
+            return f"no report: {error}"
+        return f"report: {path / FILE}"
 
     @contextmanager
     def failures_recorded(self) -> Iterator[None]:

@@ -88,6 +88,43 @@ def latent(
         print(path)
 
 
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(metavar="PACK|SOURCE", help="images that the run has not seen, to compare with")
+    ] = None,
+    scores: Annotated[str, typer.Option(metavar="A,B,…", help="groups of scores; default: all there are")] = "",
+    count: Annotated[int, typer.Option(help="at most so many images, and as many samples")] = 10_000,
+    seed: Seed = 0,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="default: one a CPU; nothing depends on it")] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="compute on the machines of this Ray cluster")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="default: in the run folder")] = None,
+    raw: Raw = False,
+) -> None:
+    """Score a run: how its samples compare with real images, how likely it finds these, whether it repeats them."""
+    from gen_dist.launch.evaluating import Wanted, evaluate_run
+
+    evaluate_run(run, Wanted(data, scores, count, seed, workers, address), out, raw)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, to compare them")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html|md", help="default: report.html, of one run in its folder")
+    ] = None,
+    latent: Annotated[bool, typer.Option(help="with a view of the latent space, for which the model is opened")] = True,
+) -> None:
+    """Tell what became of runs: curves, pictures, scores, settings, on one page that needs no network."""
+    from gen_dist.launch.reporting import report as write
+
+    path, notes = write(runs, out, latent)
+    for note in notes:
+        print(f"note: {note}")
+    print(path)
+
+
 def animate(
     run: RunArgument,
     out: Annotated[Path, typer.Option(metavar="FILE.gif|mp4", help="the animation to write")] = Path("training.gif"),

@@ -20,14 +20,14 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress_shown() -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, a line every ten seconds elsewhere: items, items a second, time left."""
+def progress_shown(done: str = "prepared") -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, a line every ten seconds elsewhere: how many are `done`, of which, and how fast."""
     if Console().is_terminal:
-        columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        columns = (TextColumn(done), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
         with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
             yield _Bar(bar)
     else:
-        yield _Lines()
+        yield _Lines(done)
 
 
 class _Rate:
@@ -53,8 +53,8 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self) -> None:
-        self._rate, self._spoke = _Rate(), time.monotonic()
+    def __init__(self, what: str) -> None:
+        self._what, self._rate, self._spoke = what, _Rate(), time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
         rate = self._rate(done)
@@ -62,7 +62,7 @@ class _Lines:
             self._spoke = time.monotonic()
             of = "" if total is None else f" of {total}"
             left = "" if total is None or not rate else f", {(total - done) / rate:.0f} s left"
-            print(f"prepared {done}{of}{left} ({rate:.3g}/s)", flush=True)
+            print(f"{self._what} {done}{of}{left} ({rate:.3g}/s)", flush=True)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from gen_dist.data.pack import Pack
 from gen_dist.draws import Draws
 from gen_dist.engine.engine import Engine
 from gen_dist.scores.classifier import LeNet, accuracy, lenet_features, load_lenet, save_lenet, train_lenet
-from gen_dist.scores.elbo import bernoulli_nll, held_out_elbo, unit_images
+from gen_dist.scores.elbo import held_out_elbo
 from gen_dist.scores.floor import above_floor
 from gen_dist.scores.kernel_distance import frechet_distance, kernel_distance
 from gen_dist.scores.nearest import neighbours
+from gen_dist.scores.pixel_likelihoods import bernoulli_nll, unit_images
 from gen_dist.scores.sliced_wasserstein import sliced_wasserstein
 from gen_dist.showing import sample_images
 

@@ -43,6 +43,8 @@ class LineChart:
     log_y: bool = False
     from_zero: bool = False  # the y axis shows 0 too
     dots: bool = False  # at every point
+    joined: bool = True  # else there are dots only, and x need not ascend
+    colors: tuple[str, ...] = COLORS
 
     def axes(self) -> tuple[Axis, Axis]:
         x = [value for line in self.lines for value in line.x] + [mark.x for mark in self.marks]
@@ -83,7 +85,7 @@ def to_svg(chart: LineChart, width: int = 640, height: int = 300, background: st
         f'<text x="{LEFT}" y="18" font-size="14" font-weight="600">{escape(chart.title)}</text>',
         *draw_axes(chart, frame),
         *(draw_mark(mark, frame) for mark in chart.marks if can_be_shown(mark.x, chart.log_x)),
-        *(part for number, line in enumerate(chart.lines) for part in draw_line(line, number, frame, chart.dots)),
+        *(part for number, line in enumerate(chart.lines) for part in draw_line(line, number, frame, chart)),
         f'<g transform="translate({LEFT} {height - legend_height + 10})">{"".join(legend)}</g>',
         "</svg>",
     ]
@@ -113,15 +115,21 @@ def draw_mark(mark: Mark, frame: Frame) -> str:
     )
 
 
-def draw_line(line: Line, number: int, frame: Frame, dots: bool) -> Iterator[str]:
-    color = COLORS[number % len(COLORS)]
-    dashes = DASHES[number // len(COLORS) % len(DASHES)]
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
+def draw_line(line: Line, number: int, frame: Frame, chart: LineChart) -> Iterator[str]:
+    color, style = look(number, chart)
     for run in runs(line, frame):
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in thin(run))
-        yield f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.5" stroke-linejoin="round"{style}/>'
-        if dots or len(run) == 1:
+        if chart.joined:
+            path = "L".join(f"{x:.1f} {y:.1f}" for x, y in thin(run))
+            yield f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.5" stroke-linejoin="round"{style}/>'
+        if chart.dots or not chart.joined or len(run) == 1:
             yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>' for x, y in run)
+
+
+def look(number: int, chart: LineChart) -> tuple[str, str]:
+    """Colour and dashes of a line, by its number."""
+    colors = chart.colors
+    dashes = DASHES[number // len(colors) % len(DASHES)]
+    return colors[number % len(colors)], f' stroke-dasharray="{dashes}"' if dashes else ""
 
 
 def runs(line: Line, frame: Frame) -> Iterator[list[tuple[float, float]]]:
@@ -155,11 +163,12 @@ def draw_legend(chart: LineChart, width: int) -> tuple[list[str], int]:
     """The lines' names, from left to right and then below; and how high that is."""
     parts, x, y = [], 0.0, 0
     for number, line in enumerate(chart.lines):
+        if not line.name:  # the title says what it is
+            continue
         needed = 26 + LETTER * len(line.name)
         if x and x + needed > width - LEFT - RIGHT:
             x, y = 0.0, y + LEGEND_LINE
-        color, dashes = COLORS[number % len(COLORS)], DASHES[number // len(COLORS) % len(DASHES)]
-        style = f' stroke-dasharray="{dashes}"' if dashes else ""
+        color, style = look(number, chart)
         parts.append(f'<path d="M{x:.1f} {y - 4}h16" stroke="{color}" stroke-width="3"{style}/>')
         parts.append(f'<text x="{x + 20:.1f}" y="{y}">{escape(line.name)}</text>')
         x += needed

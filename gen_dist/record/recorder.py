@@ -10,6 +10,7 @@ from gen_dist.errors import UserError
 from gen_dist.events import CheckpointReady, Event, HealthWarning, Message, Pictures, StepDone, Timeline
 from gen_dist.profiling.trace import chrome_trace
 from gen_dist.record.checkpoints import write_checkpoint
+from gen_dist.record.event_log import Happening, append_event
 from gen_dist.record.metrics import MetricsFile
 from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.record.progress import Progress
@@ -62,12 +63,15 @@ class Recorder:
                 self._folder.log(text)
             case Message():
                 self._say(event.text)
+                if event.marks:
+                    self._mark(event.text)
             case Timeline():
                 self._timelines[event.rank] = event
                 if len(self._timelines) == event.workers:
                     self._write_trace()
             case HealthWarning():
                 self._say(f"warning: {event.text}")
+                self._mark(event.text)
                 if self._tracker:
                     self._tracker.alert(event.title, event.text)
 
@@ -95,6 +99,9 @@ class Recorder:
         self._folder.log(line)
         if self._progress:
             self._progress.message(line)
+
+    def _mark(self, text: str) -> None:
+        append_event(self._folder.path, Happening(self._metrics.last_step if self._step is None else self._step, text))
 
     def _step_done(self, event: StepDone) -> None:
         self._step = event.step

@@ -59,7 +59,7 @@ class Tracker:
         run_path: Path,
         *,
         run_id: str,
-        name: str,
+        name: str | None,
         config: dict[str, Any],
         mode: Mode = "auto",
         project: str = "gen-dist",
@@ -90,6 +90,11 @@ class Tracker:
         """Send the picture in `path`, in the row of `step` where that is still the last one."""
         if not self._dropping:
             self._queue.put(partial(self._send_picture, step=step, key=key, path=path))
+
+    def scores(self, values: dict[str, Any], table: tuple[list[str | int], list[list[Any]]]) -> None:
+        """Send figures of the run as it is now, and a table (its columns, its rows) of them."""
+        if not self._dropping:
+            self._queue.put(partial(self._send_scores, values=values, table=table))
 
     def alert(self, title: str, text: str) -> None:
         """Have W&B alert its user: mail or chat, as set there. An alert that a crash cuts off is not repeated."""
@@ -211,6 +216,14 @@ class Tracker:
 
         run.log({key: wandb.Image(str(path))}, step=max(step, run.step))  # W&B refuses to go back a step
         self._last["pictures"] = max(step, self._last["pictures"])
+
+    def _send_scores(self, run: Any, values: dict[str, Any], table: tuple[list[str | int], list[list[Any]]]) -> None:
+        import wandb
+
+        columns, rows = table
+        row = {f"evaluation/{name}": value for name, value in values.items()}
+        row["evaluation"] = wandb.Table(columns=columns, data=rows)
+        run.log(row, step=max(self._last["rows"], run.step))
 
     def _send_alert(self, run: Any, title: str, text: str) -> None:
         run.alert(title, text, level="WARN")

@@ -40,6 +40,8 @@ class Trained:
         if channels not in (1, 3) or step < 0:
             raise UserError(f"run '{path}': its checkpoint is of step {step} and {channels} channels: damaged")
         self.path, self.config, self.step, self.channels = path, config, int(step), int(channels)
+        self.data_hash: str | None = facts.get("data_hash")
+        self.raw = raw
         self.objective = build_objective(config)
         self.latent = self.objective.latent
         self.modules = load_modules(config, self.channels, files, () if raw else self.objective.shown)

@@ -7,13 +7,15 @@ Shapes: n items of D numbers, flattened.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from gen_dist.scores.inputs import blocks, check_alike, check_features, check_images
 
-_BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES, _MOST_ROWS = 64 << 20, 1024
+_MOST_PIXELS = (2**31 - 1) // 128**2  # whose products, summed, are 32-bit integers
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,20 @@ def nearest(items: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
     Of equals, the first.
     Both sets are images or both are features, see `neighbours`. Exact for images: their squared distances are whole
-    numbers, summed in float64. In blocks: memory is some 64 MB, whatever the sizes of the sets.
+    numbers. In blocks: memory is some 64 MB, whatever the sizes of the sets.
 
     Raises ValueError for other arrays, empty sets and items of different shapes.
     """
     scale = _check(items=items, among=among)
     items, among = items.reshape(len(items), -1), among.reshape(len(among), -1)
-    rows = _BLOCK_BYTES // (3 * 8 * max(items.shape[1], 1024))  # as many of either, and their products
+    prepare = _pixels if items.dtype == np.uint8 and items.shape[1] <= _MOST_PIXELS else _numbers
+    rows = min(_MOST_ROWS, _BLOCK_BYTES // ((3 if prepare is _pixels else 24) * max(items.shape[1], 1024)))
     squared = np.full(len(items), np.inf)
     indices = np.zeros(len(items), np.int64)
     for a in blocks(len(items), rows):
-        left = _double(items[a])
+        left = prepare(items[a])
         for b in blocks(len(among), rows):
-            best, found = _squared_distances(left, _double(among[b])).min(dim=1)
+            best, found = _squared_distances(left, prepare(among[b])).min(dim=1)
             better = best.numpy() < squared[a]
             squared[a] = np.where(better, best.numpy(), squared[a])
             indices[a] = np.where(better, found.numpy() + b.start, indices[a])
@@ -105,12 +108,25 @@ def _check(**named: np.ndarray) -> float:
     return 1 / 255 if images else 1.0
 
 
-def _double(rows: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(rows.astype(np.float64))
+class _Rows(NamedTuple):
+    matrix: torch.Tensor
+    squares: torch.Tensor  # of each row's length
 
 
-def _squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """float64 (n, m) of rows (n, D) and (m, D)."""
-    products = a @ b.T
-    squares = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1)[None, :]
-    return (squares - 2 * products).clamp_(min=0)
+def _numbers(rows: np.ndarray) -> _Rows:
+    matrix = torch.from_numpy(rows.astype(np.float64))
+    return _Rows(matrix, matrix.square().sum(dim=1))
+
+
+def _pixels(rows: np.ndarray) -> _Rows:
+    """Of uint8 (n, D): as int8, which processors multiply faster. Less 128, which changes no distance."""
+    centered = (rows - np.uint8(128)).view(np.int8)
+    squares = np.square(centered, dtype=np.int16).sum(axis=1, dtype=np.int64)
+    return _Rows(torch.from_numpy(centered), torch.from_numpy(squares))
+
+
+def _squared_distances(a: _Rows, b: _Rows) -> torch.Tensor:
+    """float64 or int64 (n, m)."""
+    whole = a.matrix.dtype == torch.int8
+    products = torch._int_mm(a.matrix, b.matrix.T).to(torch.int64) if whole else a.matrix @ b.matrix.T
+    return (a.squares[:, None] + b.squares[None, :] - 2 * products).clamp_(min=0)

@@ -11,6 +11,7 @@ beside the distance of two real sets of the same sizes: see floor.py.
 Shapes: n images of H x W x C; P patches an image; K directions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,23 +55,37 @@ def sliced_wasserstein(
 
     Raises ValueError for other arrays, empty sets, images of different or too small shapes, and counts below 1.
     """
-    check_images("images", images)
     check_images("others", others)
+    check_images("images", images)
     check_alike("images", images, "others", others)
-    height, width, channels = images.shape[1:]
+    return sliced_wasserstein_to(others, [images], draws, patches=patches, directions=directions)[0]
+
+
+def sliced_wasserstein_to(
+    reference: np.ndarray, sets: Sequence[np.ndarray], draws: Draws, *, patches: int = 128, directions: int = 512
+) -> list[SlicedWasserstein]:
+    """How far each of several sets is from one, for little more than half of what they cost one by one.
+
+    Arguments and errors as of `sliced_wasserstein`.
+    """
+    check_images("reference", reference)
+    for number, images in enumerate(sets):
+        check_images(f"set {number}", images)
+        check_alike(f"set {number}", images, "reference", reference)
+    height, width, channels = reference.shape[1:]
     if min(height, width) < PATCH:
         raise ValueError(f"images of {height} x {width} pixels: no patch fits; give at least {PATCH} x {PATCH}")
     if patches < 1 or directions < 1:
         raise ValueError(f"patches {patches}, directions {directions}: give at least 1 of each")
     sizes = pyramid_sizes(height, width)
-    levels = {}
+    levels: list[dict[int, float]] = [{} for _ in sets]
     for level, size in enumerate(sizes):
         where = _Level(level, last=level == len(sizes) - 1, patches=patches)
         towards = _directions(draws, level, directions, channels)
-        levels[min(size)] = _SCALE * _sliced(
-            _descriptors(images, where, draws), _descriptors(others, where, draws), towards
-        )
-    return SlicedWasserstein(levels)
+        patches_of = [_descriptors(images, where, draws) for images in (reference, *sets)]
+        for found, distance in zip(levels, _sliced(patches_of[0], patches_of[1:], towards), strict=True):
+            found[min(size)] = _SCALE * distance
+    return [SlicedWasserstein(found) for found in levels]
 
 
 @dataclass(frozen=True)
@@ -118,15 +133,22 @@ def _directions(draws: Draws, level: int, count: int, channels: int) -> np.ndarr
     return normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _sliced(a: np.ndarray, b: np.ndarray, directions: np.ndarray) -> float:
-    """The mean over `directions` (K, D) of the Wasserstein-1 distance of rows (n, D) and (m, D) along each."""
-    total = 0.0
-    for block in blocks(len(directions), _BLOCK_BYTES // (8 * (len(a) + len(b)))):
+def _sliced(reference: np.ndarray, sets: Sequence[np.ndarray], directions: np.ndarray) -> np.ndarray:
+    """The mean over `directions` (K, D) of the Wasserstein-1 distance of rows (n, D) of each set to (m, D) along each:
+    float64 (sets,)."""
+    totals = np.zeros(len(sets))
+    most = max(map(len, sets))
+    for block in blocks(len(directions), _BLOCK_BYTES // (8 * (len(reference) + most))):
         along = torch.from_numpy(directions[block])
-        # torch multiplies, on as many threads as the caller gave it; NumPy sorts, several times as fast.
-        sorted_a, sorted_b = (np.sort((along @ torch.from_numpy(rows).T).numpy(), axis=1) for rows in (a, b))
-        total += float(wasserstein_1(sorted_a, sorted_b).sum())
-    return total / len(directions)
+        ordered = _ordered(along, reference)
+        totals += [float(wasserstein_1(_ordered(along, rows), ordered).sum()) for rows in sets]
+    return totals / len(directions)
+
+
+def _ordered(along: torch.Tensor, rows: np.ndarray) -> np.ndarray:
+    """Each direction's projections, ascending: float32 (k, n)."""
+    # torch multiplies, on as many threads as the caller gave it; NumPy sorts, several times as fast.
+    return np.sort((along @ torch.from_numpy(rows).T).numpy(), axis=1)
 
 
 def wasserstein_1(a: np.ndarray, b: np.ndarray) -> np.ndarray:

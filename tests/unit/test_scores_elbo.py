@@ -9,16 +9,12 @@ from torch import nn
 
 from gen_dist.draws import Draws
 from gen_dist.models.layers import Dropout, GhostBatchNorm
-from gen_dist.scores.elbo import (
-    LEAST_SIGMA,
+from gen_dist.scores.elbo import LEAST_SIGMA, best_sigma, elbo_of_each, held_out_elbo
+from gen_dist.scores.pixel_likelihoods import (
     bernoulli_nll,
-    best_sigma,
     binarised,
     bits_per_dimension,
     gaussian_nll,
-    held_out_elbo,
-    importance_weighted_bound,
-    squared_error,
     unit_images,
 )
 from tests.score_images import blobs
@@ -134,6 +130,16 @@ def test_batches_change_nothing_but_rounding(batch_size, modules):
     assert cut.spread == pytest.approx(whole.spread, rel=1e-6)
 
 
+def test_images_in_parts_have_the_terms_that_they_have_together(modules):
+    whole = elbo_of_each(*modules, bernoulli_nll, X_NCHW, Draws(4), samples=2)
+    parts = [
+        elbo_of_each(*modules, bernoulli_nll, X_NCHW[i : i + 5], Draws(4), samples=2, first=i) for i in (0, 5, 10, 15)
+    ]
+    assert torch.allclose(torch.cat(parts), whole, rtol=1e-6)
+    mean = held_out_elbo(*modules, bernoulli_nll, X_NCHW, Draws(4), samples=2).negative
+    assert whole.sum(dim=1).mean() == pytest.approx(mean)
+
+
 def test_the_seed_and_the_number_of_samples_count_and_more_samples_agree_better(modules):
     def reconstruction(seed, samples):
         return held_out_elbo(*modules, bernoulli_nll, X_NCHW, Draws(seed), samples=samples).reconstruction
@@ -179,12 +185,6 @@ def test_a_decoder_that_fits_better_scores_better():
     assert found == sorted(found, reverse=True)
 
 
-def test_the_gaussian_is_torchs():
-    logits = torch.linspace(-2, 2, 20 * 64).reshape(20, 1, 8, 8)
-    expected = -torch.distributions.Normal(torch.sigmoid(logits), 0.3).log_prob(X_NCHW).sum(dim=(1, 2, 3))
-    torch.testing.assert_close(gaussian_nll(0.3)(logits, X_NCHW).float(), expected)
-
-
 def test_the_best_sigma_is_the_best(modules):
     sigma = best_sigma(*modules, X_NCHW, Draws(4), samples=3)
     found = {
@@ -198,30 +198,6 @@ def test_the_best_sigma_is_the_best(modules):
 def test_the_best_sigma_of_a_perfect_fit_is_bounded():
     ones = torch.ones(2, 1, 8, 8)
     assert best_sigma(constant_encoder(), constant_decoder(40.0), ones, Draws(0)) == LEAST_SIGMA
-
-
-def test_nats_of_pixels_at_the_ends_are_finite():
-    logits, x = torch.full((2, 1, 8, 8), 80.0), torch.zeros(2, 1, 8, 8)
-    assert bernoulli_nll(logits, x).tolist() == [64 * 80, 64 * 80]
-    assert squared_error(logits, x).tolist() == [64, 64]
-
-
-def test_binarised_pixels_follow_their_probability_and_index():
-    x = torch.full((400, 1, 8, 8), 0.25)
-    drawn = binarised(x, Draws(1))
-    assert set(drawn.unique().tolist()) == {0.0, 1.0}
-    assert drawn.mean().item() == pytest.approx(0.25, abs=0.01)
-    assert torch.equal(binarised(x[:7], Draws(1)), drawn[:7])
-    assert not torch.equal(binarised(x, Draws(2)), drawn)
-    assert binarised(torch.tensor([0.0, 0.49, 0.5, 1.0])).tolist() == [0, 0, 1, 1]
-
-
-def test_unit_images_are_channels_first_in_zero_to_one():
-    images = blobs(2, 8, 3)
-    x = unit_images(images)
-    assert x.shape == (2, 3, 8, 8)
-    assert x[1, 2, 3, 4].item() == pytest.approx(images[1, 3, 4, 2] / 255)
-    assert x.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(
@@ -252,92 +228,3 @@ def test_bad_input_is_refused(x_NCHW, settings, message):
 def test_models_and_likelihoods_that_give_no_numbers_are_refused(decoder, nll, message):
     with pytest.raises(ValueError, match=message):
         held_out_elbo(constant_encoder(), decoder, nll, X_NCHW, Draws(0))
-
-
-@pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])
-def test_a_sigma_that_is_none_is_refused(sigma):
-    with pytest.raises(ValueError, match="must be positive"):
-        gaussian_nll(sigma)
-
-
-def test_bits_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="must be at least 1"):
-        bits_per_dimension(1.0, 0)
-
-
-# --- the importance-weighted bound -----------------------------------------------------------------------------------
-
-SIGMA, DIMENSIONS = 0.3, 64
-W_DZ = np.random.default_rng(3).normal(0, 0.1, (DIMENSIONS, LATENT))
-
-
-def linear_gaussian(images: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-    """Of x = W z + noise of deviation SIGMA around pixels of 0.5: log p(x) of each image, and the posterior's mean and
-    covariance factor."""
-    covariance = W_DZ @ W_DZ.T + SIGMA**2 * np.eye(DIMENSIONS)
-    centered = images - 0.5
-    _, log_determinant = np.linalg.slogdet(covariance)
-    exponent = (centered @ np.linalg.inv(covariance) * centered).sum(1)
-    log_p = -0.5 * (exponent + log_determinant + DIMENSIONS * math.log(2 * math.pi))
-    posterior = np.linalg.inv(np.eye(LATENT) + W_DZ.T @ W_DZ / SIGMA**2)
-    means = centered @ W_DZ @ posterior / SIGMA**2
-    return log_p, torch.from_numpy(means).float(), torch.from_numpy(np.diag(posterior).copy()).float()
-
-
-def linear_decoder(w_DZ):
-    """Pixels, which need not be in [0, 1]."""
-    return lambda z_NZ: (0.5 + z_NZ.double() @ torch.from_numpy(w_DZ).T).reshape(-1, 1, 8, 8)
-
-
-def linear_nll(pixels_NCHW, x_NCHW):
-    squared = ((pixels_NCHW - x_NCHW) ** 2).double().sum(dim=(1, 2, 3))
-    return squared / (2 * SIGMA**2) + DIMENSIONS * (math.log(SIGMA) + 0.5 * math.log(2 * math.pi))
-
-
-def test_the_bound_falls_from_the_elbo_to_the_likelihood_of_a_linear_gaussian_model():
-    log_p, means, variances = linear_gaussian(X_NCHW.flatten(1).double().numpy())
-
-    def factorised(x, draws):  # the true posterior is no product, so that the ELBO is not tight
-        return means[: len(x)], torch.log(2 * variances).expand(len(x), -1)
-
-    model = factorised, linear_decoder(W_DZ), linear_nll, X_NCHW, Draws(0)
-    elbo = held_out_elbo(*model, samples=2000).negative
-    bounds = [importance_weighted_bound(*model, samples=k) for k in (1, 4, 64, 2000)]
-    negative = [bound.negative for bound in bounds]
-    assert elbo > -log_p.mean() + 0.1  # there is something to gain
-    assert negative == sorted(negative, reverse=True)
-    assert negative[1] < elbo
-    assert negative[-1] == pytest.approx(-log_p.mean(), abs=0.01)
-    assert (bounds[0].images, bounds[0].samples, bounds[0].standard_error > 0) == (20, 1, True)
-
-
-def test_with_the_true_posterior_one_sample_is_the_likelihood():
-    """Of one latent value, where the posterior is what an encoder can say."""
-    w = W_DZ[:, :1]
-    covariance = w @ w.T + SIGMA**2 * np.eye(DIMENSIONS)
-    centered = X_NCHW.flatten(1).double().numpy() - 0.5
-    log_p = -0.5 * ((centered @ np.linalg.inv(covariance) * centered).sum(1) + np.linalg.slogdet(covariance)[1]
-                    + DIMENSIONS * math.log(2 * math.pi))  # fmt: skip
-    variance = 1 / (1 + float((w**2).sum()) / SIGMA**2)
-    means = torch.from_numpy(centered @ w * variance / SIGMA**2).float()
-
-    def exact(x, draws):
-        return means, torch.full_like(means, math.log(variance))
-
-    for samples in (1, 5):
-        found = importance_weighted_bound(exact, linear_decoder(w), linear_nll, X_NCHW, Draws(0), samples=samples)
-        assert found.negative == pytest.approx(-log_p.mean(), rel=1e-5)
-
-
-def test_the_bound_of_one_sample_is_the_elbo_with_a_sampled_kl():
-    encoder, decoder = constant_encoder(0.3, -0.5), constant_decoder(0.2)
-    bound = importance_weighted_bound(encoder, decoder, bernoulli_nll, X_NCHW, Draws(0), samples=1)
-    many = importance_weighted_bound(encoder, decoder, bernoulli_nll, X_NCHW, Draws(0), samples=1, batch_size=3)
-    assert bound.negative == pytest.approx(many.negative, rel=1e-9)
-    elbo = held_out_elbo(encoder, decoder, bernoulli_nll, X_NCHW, Draws(0), samples=1)
-    assert bound.negative == pytest.approx(elbo.negative, abs=4 * bound.standard_error + 0.5)
-
-
-def test_a_bound_that_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match="bound of 20 of 20 images is not finite"):
-        importance_weighted_bound(constant_encoder(math.nan), constant_decoder(), bernoulli_nll, X_NCHW, Draws(0))

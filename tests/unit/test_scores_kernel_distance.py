@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
+import torch
+from torchmetrics.image.kid import poly_mmd
 
 from gen_dist.draws import Draws
 from gen_dist.scores.kernel_distance import frechet_distance, kernel_distance, squared_mmd
@@ -126,3 +129,18 @@ def test_bad_sets_are_refused(distance, features, others, message):
 def test_no_block_is_refused(counts):
     with pytest.raises(ValueError, match="give at least 1 block of at least 2 items"):
         kernel_distance(np.zeros((4, 3)), np.zeros((4, 3)), Draws(0), **counts)
+
+
+def test_the_kernel_distance_is_that_of_torchmetrics():
+    a, b = normal(60, 12, seed=1), normal(60, 12, seed=2, mean=0.4)
+    theirs = poly_mmd(torch.from_numpy(a), torch.from_numpy(b), 3, None, 1.0)
+    assert squared_mmd(a, b) == pytest.approx(float(theirs), rel=1e-9)
+
+
+def test_the_frechet_distance_is_that_of_scipys_square_root():
+    a, b = normal(80, 10, seed=1), normal(70, 10, seed=2, mean=0.3, std=1.4) @ normal(10, 10, seed=3)
+    covariances = [np.cov(rows, rowvar=False) for rows in (a, b)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    means = a.mean(axis=0) - b.mean(axis=0)
+    theirs = means @ means + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(theirs, rel=1e-9)

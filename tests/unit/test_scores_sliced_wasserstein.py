@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from gen_dist.draws import Draws
 from gen_dist.scores import sliced_wasserstein as module
 from gen_dist.scores.pyramid import pyramid_level, pyramid_sizes
-from gen_dist.scores.sliced_wasserstein import PATCH, sliced_wasserstein, wasserstein_1
+from gen_dist.scores.sliced_wasserstein import PATCH, sliced_wasserstein, sliced_wasserstein_to, wasserstein_1
 from tests.score_images import blobs, blurred, noisy, repeating
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -201,3 +202,18 @@ def test_bad_sets_are_refused(images, others, message):
 def test_no_patch_and_no_direction_are_refused(counts):
     with pytest.raises(ValueError, match="give at least 1 of each"):
         sliced_wasserstein(blobs(2), blobs(2), Draws(0), **counts)
+
+
+@pytest.mark.parametrize(("n", "m"), [(7, 7), (12, 5), (1, 9)])
+def test_along_one_direction_it_is_scipys(n, m):
+    generator = np.random.default_rng(n)
+    a, b = np.sort(generator.normal(0, 1, (3, n))), np.sort(generator.normal(1, 2, (3, m)))
+    theirs = [scipy.stats.wasserstein_distance(left, right) for left, right in zip(a, b, strict=True)]
+    assert wasserstein_1(a, b).tolist() == pytest.approx(theirs, rel=1e-9)
+
+
+def test_several_sets_are_as_far_as_each_alone():
+    reference, sets = blobs(12), [blobs(12, seed=1), blurred(blobs(9, seed=2), 2)]
+    together = sliced_wasserstein_to(reference, sets, Draws(3), patches=8, directions=32)
+    alone = [sliced_wasserstein(images, reference, Draws(3), patches=8, directions=32) for images in sets]
+    assert [one.levels for one in together] == [one.levels for one in alone]

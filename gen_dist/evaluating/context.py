@@ -1,0 +1,49 @@
+"""What the groups of scores share: the model, the images and the crew's handles of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gen_dist.evaluating.crew import Job
+from gen_dist.evaluating.figures import Figure
+from gen_dist.evaluating.material import Material
+from gen_dist.results.trained import Trained
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handles are what `Crew.share` gave: of the model, and of the parts of samples and images, in order."""
+
+    trained: Trained
+    material: Material
+    seed: int
+    model: Any = None
+    samples: Sequence[Any] = ()
+    reference: Sequence[Any] = ()
+    real: Sequence[Any] = ()
+    lenet: Any = None
+    sigma: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a classifier can be trained on images that are not the reference."""
+        labels = self.material.real.labels
+        return labels is not None and len(set(labels.tolist())) > 1
+
+
+class Group(Protocol):
+    """Scores that are computed together: what has to be computed, and what is told of it."""
+
+    needs_samples: bool
+    needs_classifier: bool
+
+    def refusal(self, context: Context) -> str | None:
+        """Why there are no such scores of this run; None if there are."""
+        ...
+
+    def jobs(self, context: Context) -> list[Job]: ...
+
+    def figures(self, found: Sequence[Any], context: Context) -> list[Figure]:
+        """Of what the jobs returned, in their order."""
+        ...

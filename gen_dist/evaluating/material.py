@@ -1,0 +1,134 @@
+"""The images that a run is judged by: what its samples are compared with, and other real ones for the floor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gen_dist.data.pack import Pack
+from gen_dist.draws import Draws
+from gen_dist.errors import UserError
+from gen_dist.evaluating.crew import Readable
+from gen_dist.results.images import open_images
+from gen_dist.results.trained import Trained
+from gen_dist.scores.estimate import MOST_PARTS
+from gen_dist.scores.inputs import blocks, choose
+
+LEAST_IMAGES, PART_IMAGES = 8, 250
+SHARED_TO_TELL = 0.01  # of held-out images that are training images too
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Chosen(Readable):
+    """Images of a pack, in the order in which they are used."""
+
+    pack: Pack
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def cut(self, size: int) -> list["Chosen"]:
+        """So many at a time."""
+        return [replace(self, indices=self.indices[some]) for some in blocks(len(self), size)]
+
+    def first(self, count: int) -> "Chosen":
+        return replace(self, indices=self.indices[:count])
+
+    def read(self) -> np.ndarray:
+        """uint8 (n, H, W, C)."""
+        return self.pack.read(self.indices)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return None if self.pack.labels is None else np.asarray(self.pack.labels[self.indices])
+
+
+@dataclass(frozen=True)
+class Material:
+    """`reference`: what samples and models are held against. `real`: other real images. `train`: None where the
+    training images are not here. `held_out`: whether the model has not seen the reference."""
+
+    reference: Chosen
+    real: Chosen
+    train: Pack | None
+    held_out: bool
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def parts(self) -> int:
+        """How many disjoint parts distances are taken on."""
+        return min(MOST_PARTS, max(1, len(self.reference) // PART_IMAGES))
+
+    @property
+    def part_size(self) -> int:
+        return len(self.reference) // self.parts
+
+    def in_parts(self, images: Chosen) -> list[Chosen]:
+        return images.first(self.parts * self.part_size).cut(self.part_size)
+
+
+def gather_material(trained: Trained, data: str | None, count: int, seed: int, report: Report) -> Material:
+    """Open the images and choose, by the seed, up to `count` to compare with and as many others.
+
+    With `data`, images that were held out: compared with these, the floor is the training images'. Without, or where
+    the training images are not here, one set is cut into two.
+
+    Raises:
+        UserError: there are no images of that name, or too few, or of another kind than the model's.
+    """
+    notes: list[str] = []
+    train = open_own(trained, report, None if data is None else notes)
+    other = None if data is None else open_images(trained, data, report)
+    if other is None or train is None:
+        pack = other or train
+        assert pack is not None  # open_own raises without data
+        return halves(pack, train, count, seed, [*notes, *([] if other else [NOT_HELD_OUT])])
+    shared = float(np.isin(other.checksums, train.checksums).mean())
+    if shared == 1:
+        return halves(other, train, count, seed, [f"all images of --data {data} are training images; {NOT_HELD_OUT}"])
+    if shared > SHARED_TO_TELL:
+        notes.append(f"{shared:.0%} of the images of --data {data} are training images too")
+    size = min(count, len(other), len(train))
+    check_count(size)
+    draws = Draws(seed)
+    reference, real = (
+        Chosen(pack, choose(draws, f"evaluation/{role}", len(pack), size))
+        for pack, role in ((other, "reference"), (train, "real"))
+    )
+    return Material(reference, real, train, True, notes)
+
+
+NOT_HELD_OUT = "the images were trained on: a model that repeats them scores well; --data names others"
+
+
+def halves(pack: Pack, train: Pack | None, count: int, seed: int, notes: list[str]) -> Material:
+    size = min(count, len(pack) // 2)
+    check_count(size)
+    order = choose(Draws(seed), "evaluation/halves", len(pack), 2 * size)
+    return Material(Chosen(pack, order[:size]), Chosen(pack, order[size:]), train, train is None, notes)
+
+
+def check_count(size: int) -> None:
+    if size < LEAST_IMAGES:
+        raise UserError(f"images: {size} to compare with; scores need at least {LEAST_IMAGES}; give more, with --data")
+
+
+def open_own(trained: Trained, report: Report, notes: list[str] | None) -> Pack | None:
+    """What the run was trained on; None, and a note, where it is not here and notes are taken."""
+    data = trained.config.data
+    try:
+        pack = open_images(trained, None, report)
+    except UserError as error:
+        if notes is None:
+            raise UserError(f"{error}; or name other images: --data PACK") from None
+        notes.append(f"the training images are not here ({data.path}): the images of --data are cut into two halves")
+        return None
+    if trained.data_hash not in (None, pack.content_hash):
+        if notes is None:
+            raise UserError(f"data.path '{data.path}': its images have changed since the run; name images: --data PACK")
+        notes.append(f"the training images ({data.path}) have changed since: those of --data are cut into two halves")
+        return None
+    return pack
