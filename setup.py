@@ -46,6 +46,7 @@ setup(
     package_data={
         "gen_dist.configs": ["*.yaml"],
         "gen_dist.data": ["bundled/*/*"],
+        "gen_dist.explorer.page": ["*.css", "*.html", "*.js"],
         "gen_dist.launch.templates": ["*.sh", "*.yaml"],
     },
     include_package_data=False,
@@ -74,8 +75,13 @@ setup(
         ],
         "dev": [
             "av>=18",
+            "axe-playwright-python>=0.1",
             "hypothesis>=6.100",
             "mypy>=1.15",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+            "onnxscript>=0.3",
+            "playwright>=1.49",
             "plotly>=6",
             "pytest>=8.3",
             "pytest-cov>=6",
@@ -83,8 +89,19 @@ setup(
             "ruff>=0.9",
             "scipy>=1.14",
             "setuptools>=77",
+            "starlette>=0.41",
             "torchmetrics>=1.6",
             "types-PyYAML",
+            "uvicorn>=0.32",
+        ],
+        "explore": [
+            "starlette>=0.41",
+            "uvicorn>=0.32",
+        ],
+        "export": [
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+            "onnxscript>=0.3",
         ],
         "plots": [
             "plotly>=6",

@@ -9,9 +9,9 @@ from typing import Any
 from gen_dist.cluster.decoding import source_hash_once
 from gen_dist.cluster.session import joined_cluster, list_nodes
 from gen_dist.errors import RunError, UserError
-from gen_dist.evaluating.crew import Job
+from gen_dist.evaluating.crew import Job, Readable
 
-WAITING = 2  # jobs for each CPU, at most: their images are in the cluster's memory
+RETRIES = 3  # of a job whose process or machine died
 
 
 @contextmanager
@@ -32,7 +32,8 @@ class Tasks:
         import ray
 
         self._workers = workers
-        self._task: Any = ray.remote(do_there).options(num_cpus=1, max_retries=-1)
+        self._task: Any = ray.remote(do_there).options(num_cpus=1, max_retries=RETRIES)
+        self._put: dict[int, tuple[Readable, Any]] = {}  # by identity, with what keeps it alive
 
     def share(self, value: Any) -> Any:
         import ray
@@ -44,14 +45,22 @@ class Tasks:
         found: list[Any] = []
         waiting: deque[Any] = deque()
         for job in jobs:
-            if len(waiting) == WAITING * self._workers:
+            if len(waiting) == self._workers:
                 found.append(get(waiting.popleft()))
                 done()
-            waiting.append(self._task.remote(source_hash_once(), job.function, *job.read_arguments()))
+            waiting.append(self._task.remote(source_hash_once(), job.function, *map(self._sent, job.arguments)))
         for task in waiting:
             found.append(get(task))
             done()
         return found
+
+    def _sent(self, argument: Any) -> Any:
+        """What is read goes to the cluster once."""
+        if not isinstance(argument, Readable):
+            return argument
+        if id(argument) not in self._put:
+            self._put[id(argument)] = argument, self.share(argument.read())
+        return self._put[id(argument)][1]
 
 
 def get(task: Any) -> Any:

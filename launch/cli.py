@@ -28,7 +28,18 @@ from gen_dist.launch.node_commands import down, join, nodes, up
 from gen_dist.launch.one_line import one_line
 from gen_dist.launch.plan import plan
 from gen_dist.launch.profile import profile
-from gen_dist.launch.result_commands import animate, evaluate, generate, interpolate, latent, reconstruct, report
+from gen_dist.launch.result_commands import (
+    animate,
+    evaluate,
+    explore,
+    export,
+    generate,
+    interpolate,
+    latent,
+    reconstruct,
+    report,
+    sync,
+)
 from gen_dist.launch.signals import Interrupted, stop_on_signals
 from gen_dist.launch.train import train
 
@@ -45,7 +56,8 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., Any], ...] = (
     train, doctor, plan, profile, status, stop, diff, up, join, nodes, down, prepare, inspect, verify, merge, split,
-    generate, reconstruct, interpolate, latent, animate, evaluate, report, configs, template, warm_up, version,
+    generate, reconstruct, interpolate, latent, animate, explore, evaluate, report, export, sync, configs, template,
+    warm_up, version,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

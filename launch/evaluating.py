@@ -113,8 +113,8 @@ def tell_wandb(trained: Trained, record: Record) -> str:
             return "W&B: not recorded"
         failures: list[str] = []
         tracker = Tracker(
-            folder.path, run_id=identity, name=None, config={}, mode=settings.mode, project=settings.project,
-            entity=settings.entity, report=failures.append,
+            folder.path, run_id=identity, name=None, config=trained.config.model_dump(), mode=settings.mode,
+            project=settings.project, entity=settings.entity, report=failures.append,
         )  # fmt: skip
         rows = [[*row_of(figure)] for figure in record.figures]
         tracker.scores({figure.name: figure.estimate.value for figure in record.figures}, ([*COLUMNS], rows))

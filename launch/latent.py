@@ -16,6 +16,7 @@ from gen_dist.results.images import open_images
 from gen_dist.results.latent_space import Cloud, plane_of, scatter, view
 from gen_dist.results.trained import Trained
 from gen_dist.scores.inputs import blocks, choose
+from gen_dist.sources.opening import is_known_name
 
 LEAST_POINTS, MOST_POINTS, MOST_SIDE = 4, 100_000, 60
 GRID, FLAT, SOLID = "latent-grid.png", "latent-2d.html", "latent-3d.html"
@@ -83,8 +84,17 @@ def write_page(path: Path, page: str) -> None:
         raise UserError(f"--out {path.parent}: cannot be written ({error.strerror}); give another place") from None
 
 
-def encode_some(trained: Trained, wanted: Wanted) -> tuple[Cloud, list[str]]:
-    """Images that the seed chooses, and a name for each."""
+def encode_some(trained: Trained, wanted: Wanted, downloads: bool = True) -> tuple[Cloud, list[str]]:
+    """Images that the seed chooses, and a name for each. `downloads`: data sets known by name may be fetched.
+
+    Raises:
+        UserError: there are no images, or too few, or none that may be fetched.
+    """
+    named = wanted.data or trained.config.data.path
+    if not downloads and is_known_name(named):
+        raise UserError(
+            f"data.path {named}: is not downloaded for this; make a pack of it: gen-dist prepare {named} PACK"
+        )
     pack = open_images(trained, wanted.data, print)
     if len(pack) < LEAST_POINTS:
         path = wanted.data or trained.config.data.path

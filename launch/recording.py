@@ -96,8 +96,9 @@ class Recording:
         path = self.opened.folder.path
         try:
             write_report([path], path / FILE)
-        except UserError as error:
-            return f"no report: {error}"
+        except Exception as error:  # whatever it is, the run is done
+            self.opened.folder.log(traceback.format_exc())
+            return f"no report: {' '.join(str(error).split())}"
         return f"report: {path / FILE}"
 
     @contextmanager

@@ -40,7 +40,7 @@ def latent_chart(run: RunFacts) -> LineChart | None:
     if run.config.objective.kind == "gan":
         return None
     trained = Trained.open(run.path)
-    cloud, _ = encode_some(trained, Wanted(None, POINTS, 2, 0))
+    cloud, _ = encode_some(trained, Wanted(None, POINTS, 2, 0), downloads=False)
     shown = view(cloud, 2)
     y = shown.points[:, 1] if len(shown.axes) > 1 else shown.points[:, 0] * 0
     lines = tuple(Line(name, shown.points[chosen, 0].tolist(), y[chosen].tolist()) for name, chosen in cloud.classes())

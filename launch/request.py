@@ -1,5 +1,6 @@
 """What the user asked `gen-dist train` for, and what it opens: configuration, data, run folder, checkpoints."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from gen_dist.record.checkpoints import latest_checkpoint, read_checkpoint
 from gen_dist.record.run_folder import RunFolder, default_run_path
 
 LEAST_IMAGES = 2
+RUN_ID = "WANDB_RUN_ID"  # set by the agent of a sweep, which waits for a run of this name
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def open_run(request: Request, report: Callable[[str], None], hold: Callable[[],
         return Opened(config, pack_path, pack, folder, False, resume, init)
     path = request.run_dir or default_run_path("runs", config.preset or "run")
     hold()
-    created = RunFolder.create(path, config.model_dump(), {"preset": config.preset})
+    named = {"wandb_id": os.environ[RUN_ID]} if os.environ.get(RUN_ID) else {}
+    created = RunFolder.create(path, config.model_dump(), {"preset": config.preset, **named})
     return Opened(config, pack_path, pack, created, True, resume, init)
 
 

@@ -125,6 +125,42 @@ def report(
     print(path)
 
 
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
+    onnx: Annotated[bool, typer.Option(help="with ONNX files; needs the extra 'export'")] = True,
+    raw: Raw = False,
+) -> None:
+    """Make a folder of a run's model for others: weights, model card, torch.export and ONNX programs, checked."""
+    from gen_dist.launch.exporting import export as write
+
+    made = write(run, out, raw, onnx)
+    for name, apart in made.apart.items():
+        print(f"{name}: at most {apart:.1e} from the model's own results")
+    print(f"{', '.join(made.files)}: {out}")
+
+
+def explore(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, side by side")],
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free")] = 8000,
+    anyone: Annotated[bool, typer.Option("--anyone", help="allow other machines, where --host lets them in")] = False,
+    browser: Annotated[bool, typer.Option(help="open the page")] = True,
+    raw: Raw = False,
+) -> None:
+    """Serve a page to move through what runs have learnt: sliders, a map, your images, ways between two."""
+    from gen_dist.launch.exploring import explore as serve
+
+    serve(runs, host, port, anyone, browser, raw)
+
+
+def sync(run: RunArgument) -> None:
+    """Upload to Weights & Biases what a run recorded offline: steps, pictures, scores."""
+    from gen_dist.launch.syncing import sync as upload
+
+    print(f"uploaded: {upload(run)}")
+
+
 def animate(
     run: RunArgument,
     out: Annotated[Path, typer.Option(metavar="FILE.gif|mp4", help="the animation to write")] = Path("training.gif"),

@@ -6,8 +6,10 @@ from typing import Any, Protocol
 
 from gen_dist.evaluating.crew import Job
 from gen_dist.evaluating.figures import Figure
-from gen_dist.evaluating.material import Material
+from gen_dist.evaluating.material import Chosen, Material
 from gen_dist.results.trained import Trained
+
+CLASSIFIER_IMAGES = 20_000  # that it is trained on, at most
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,13 @@ class Context:
 
     @property
     def has_classes(self) -> bool:
-        """Whether a classifier can be trained on images that are not the reference."""
-        labels = self.material.real.labels
+        """Whether a classifier can be trained on images that are compared with none."""
+        labels = self.classified.labels
         return labels is not None and len(set(labels.tolist())) > 1
+
+    @property
+    def classified(self) -> Chosen:
+        return self.material.others.first(CLASSIFIER_IMAGES)
 
 
 class Group(Protocol):

@@ -1,8 +1,9 @@
 """Who computes: jobs that need nothing but their arguments, each by one thread, so that it is always the same bits."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -48,13 +49,39 @@ class Threads:
         return value
 
     def run(self, jobs: Sequence[Job], done: Callable[[], None]) -> list[Any]:
-        pool = ThreadPoolExecutor(self._workers, "gen-dist-evaluate", initializer=torch.set_num_threads, initargs=(1,))
+        """What is being computed when a job fails, or the user interrupts, is not waited for."""
+        waiting = SimpleQueue[tuple[int, Job]]()
+        for numbered in enumerate(jobs):
+            waiting.put(numbered)
+        answers = SimpleQueue[tuple[int, Any, BaseException | None]]()
+        stopped = threading.Event()
+        for _ in range(min(self._workers, len(jobs))):
+            threading.Thread(target=_work, args=(waiting, answers, stopped), daemon=True).start()
+        found: list[Any] = [None] * len(jobs)
         try:
-            futures = [pool.submit(job.do) for job in jobs]
-            found = []
-            for future in futures:
-                found.append(future.result())
+            for _ in jobs:
+                number, value, error = answers.get()
+                if error is not None:
+                    raise error
+                found[number] = value
                 done()
-            return found
         finally:
-            pool.shutdown(cancel_futures=True)
+            stopped.set()
+        return found
+
+
+def _work(
+    waiting: "SimpleQueue[tuple[int, Job]]",
+    answers: "SimpleQueue[tuple[int, Any, BaseException | None]]",
+    stopped: threading.Event,
+) -> None:
+    torch.set_num_threads(1)
+    while not stopped.is_set():
+        try:
+            number, job = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            answers.put((number, job.do(), None))
+        except Exception as error:
+            answers.put((number, None, error))

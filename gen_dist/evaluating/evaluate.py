@@ -20,7 +20,6 @@ from gen_dist.evaluating.of_samples import Diversity, Features, Memorisation, Wa
 from gen_dist.results.trained import Trained
 from gen_dist.scores.elbo import LEAST_SIGMA
 
-CLASSIFIER_IMAGES = 20_000  # that it is trained on, at most
 SIGMA_IMAGES = 1000  # that the likelihood's sigma is measured on, at most: not those that are scored
 
 Progress = Callable[[int, int], None]  # of jobs, and how many are known by now
@@ -85,7 +84,7 @@ def prepare(context: Context, chosen: Sequence[Group], crew: Crew, counter: Coun
     trained, material, seed = context.trained, context.material, context.seed
     model = crew.share(trained)
     classifies = context.has_classes and any(group.needs_classifier for group in chosen)
-    few = material.real.first(CLASSIFIER_IMAGES)
+    few = context.classified
     training = [Job(train_classifier, (few, few.labels, seed))] * classifies
     size = material.part_size
     drawing = [Job(draw_samples, (model, seed, part * size, size)) for part in range(material.parts)]

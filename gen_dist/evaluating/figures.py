@@ -91,5 +91,6 @@ def _ends(estimate: Estimate) -> list[float] | None:
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:
-    low, high = found["interval"] or (None, None)
+    ends = found["interval"]
+    low, high = (None, None) if ends is None else (float(ends[0]), float(ends[1]))
     return Estimate(float(found["value"]), low, high)

@@ -3,7 +3,8 @@
 Shapes: n images of H x W pixels and C channels, uint8; Z latent values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from gen_dist.draws import Draws
+from gen_dist.errors import UserError
 from gen_dist.results.latents import draw_latents
 from gen_dist.results.trained import Trained
 from gen_dist.scores.classifier import LeNet, fingerprint, lenet_features, train_lenet
@@ -106,24 +108,43 @@ def likeness_in_pairs(images: np.ndarray) -> np.ndarray:
 
 def summed_squared_error(trained: Trained, images: np.ndarray, first: int, seed: int) -> float:
     """Of reconstructions from sampled latents, in pixels of [0, 1], over all images and pixels."""
-    nats_N2 = elbo_of_each(*_vae(trained), squared_error, unit_images(images), Draws(seed), samples=1, first=first)
+    with told_of(trained):
+        nats_N2 = elbo_of_each(
+            *_vae(trained), squared_error, unit_images(images), Draws(seed), samples=1, first=first,
+            batch_size=trained.at_once,
+        )  # fmt: skip
     return float(nats_N2[:, 0].sum())
 
 
 def likelihoods(trained: Trained, images: np.ndarray, first: int, seed: int, sigma: float | None) -> np.ndarray:
     """Reconstruction term and KL of each image, in nats: float64 (n, 2). `sigma`: of a Gaussian; None: Bernoulli."""
-    found = elbo_of_each(
-        *_vae(trained), _nll(sigma), unit_images(images), Draws(seed), samples=ELBO_SAMPLES, first=first
-    )
+    with told_of(trained):
+        found = elbo_of_each(
+            *_vae(trained), _nll(sigma), unit_images(images), Draws(seed), samples=ELBO_SAMPLES, first=first,
+            batch_size=trained.at_once,
+        )  # fmt: skip
     return found.numpy()
 
 
 def bounds(trained: Trained, images: np.ndarray, first: int, seed: int, sigma: float | None) -> np.ndarray:
     """The importance-weighted bound of each image, in nats, negative: float64 (n,)."""
-    found = bound_of_each(
-        *_vae(trained), _nll(sigma), unit_images(images), Draws(seed), samples=BOUND_SAMPLES, first=first
-    )
+    with told_of(trained):
+        found = bound_of_each(
+            *_vae(trained), _nll(sigma), unit_images(images), Draws(seed), samples=BOUND_SAMPLES, first=first,
+            batch_size=trained.at_once,
+        )  # fmt: skip
     return found.numpy()
+
+
+@contextmanager
+def told_of(trained: Trained) -> Iterator[None]:
+    """A model whose numbers are not finite is bad input, not a bug."""
+    try:
+        yield
+    except ValueError as error:
+        if "not finite" not in str(error):
+            raise
+        raise UserError(f"run '{trained.path}': {error}") from None
 
 
 class Encoded(NamedTuple):
@@ -135,7 +156,16 @@ class Encoded(NamedTuple):
 
 
 def encode(trained: Trained, images: np.ndarray) -> Encoded:
+    parts = [encode_block(trained, images[some]) for some in blocks(len(images), trained.at_once)]
+    psnrs, ssims, means = zip(*parts, strict=True)
+    whole = None if ssims[0] is None else np.concatenate(ssims)
+    return Encoded(np.concatenate(psnrs), whole, np.concatenate(means))
+
+
+def encode_block(trained: Trained, images: np.ndarray) -> Encoded:
     means_NZ = trained.encode(images)
+    if not np.isfinite(means_NZ).all():
+        raise UserError(f"run '{trained.path}': its latents are not finite; the model has diverged")
     pair = unit_images(images), unit_images(trained.decode(means_NZ))
     room = scored_size(images.shape[1])
     return Encoded(psnr(*pair).numpy(), ssim(*pair).numpy() if room else None, means_NZ)

@@ -14,8 +14,8 @@ from gen_dist.results.trained import Trained
 from gen_dist.scores.estimate import MOST_PARTS
 from gen_dist.scores.inputs import blocks, choose
 
-LEAST_IMAGES, PART_IMAGES = 8, 250
-SHARED_TO_TELL = 0.01  # of held-out images that are training images too
+LEAST_IMAGES, PART_IMAGES, MOST_PART_IMAGES = 8, 250, 2500
+LEAST_PARTED = 16  # images that are cut into parts at all
 
 Report = Callable[[str], None]
 
@@ -48,11 +48,12 @@ class Chosen(Readable):
 
 @dataclass(frozen=True)
 class Material:
-    """`reference`: what samples and models are held against. `real`: other real images. `train`: None where the
-    training images are not here. `held_out`: whether the model has not seen the reference."""
+    """`reference`: what samples and models are held against. `real`: other real images. `others`: that are in neither.
+    `train`: None where the training images are not here. `held_out`: whether the model has not seen the reference."""
 
     reference: Chosen
     real: Chosen
+    others: Chosen
     train: Pack | None
     held_out: bool
     notes: list[str] = field(default_factory=list)
@@ -60,11 +61,12 @@ class Material:
     @property
     def parts(self) -> int:
         """How many disjoint parts distances are taken on."""
-        return min(MOST_PARTS, max(1, len(self.reference) // PART_IMAGES))
+        count = len(self.reference)
+        return 1 if count < LEAST_PARTED else min(MOST_PARTS, max(2, count // PART_IMAGES))
 
     @property
     def part_size(self) -> int:
-        return len(self.reference) // self.parts
+        return min(MOST_PART_IMAGES, len(self.reference) // self.parts)
 
     def in_parts(self, images: Chosen) -> list[Chosen]:
         return images.first(self.parts * self.part_size).cut(self.part_size)
@@ -81,34 +83,42 @@ def gather_material(trained: Trained, data: str | None, count: int, seed: int, r
     """
     notes: list[str] = []
     train = open_own(trained, report, None if data is None else notes)
-    other = None if data is None else open_images(trained, data, report)
-    if other is None or train is None:
-        pack = other or train
-        assert pack is not None  # open_own raises without data
-        return halves(pack, train, count, seed, [*notes, *([] if other else [NOT_HELD_OUT])])
-    shared = float(np.isin(other.checksums, train.checksums).mean())
-    if shared == 1:
-        return halves(other, train, count, seed, [f"all images of --data {data} are training images; {NOT_HELD_OUT}"])
-    if shared > SHARED_TO_TELL:
-        notes.append(f"{shared:.0%} of the images of --data {data} are training images too")
-    size = min(count, len(other), len(train))
-    check_count(size)
+    if data is None:
+        assert train is not None  # open_own raises
+        return cut_up(train, train, count, seed, [NOT_HELD_OUT], held_out=False)
+    other = open_images(trained, data, report)
+    if train is None and other.content_hash == trained.data_hash:
+        return cut_up(other, other, count, seed, [f"--data {data} are the training images; {NOT_HELD_OUT}"], False)
+    if train is None:
+        return cut_up(other, None, count, seed, notes, held_out=True)
+    new = np.flatnonzero(~np.isin(other.checksums, train.checksums))
+    if not len(new):
+        notes.append(f"all images of --data {data} are training images; {NOT_HELD_OUT}")
+        return cut_up(other, train, count, seed, notes, held_out=False)
+    if len(new) < len(other):
+        notes.append(f"{len(other) - len(new):,} images of --data {data} are training images too, and left out")
+    if train.meta.kept != other.meta.kept:
+        notes.append("one of the packs keeps files, the other pixels: that no image is in both cannot be seen")
     draws = Draws(seed)
-    reference, real = (
-        Chosen(pack, choose(draws, f"evaluation/{role}", len(pack), size))
-        for pack, role in ((other, "reference"), (train, "real"))
+    mine = choose(draws, "evaluation/real", len(train), len(train))
+    size = min(count, len(new), len(train) if train.labels is None else 2 * len(train) // 3)
+    check_count(size)
+    reference = new[choose(draws, "evaluation/reference", len(new), size)]
+    return Material(
+        Chosen(other, reference), Chosen(train, mine[:size]), Chosen(train, mine[size:]), train, True, notes
     )
-    return Material(reference, real, train, True, notes)
 
 
 NOT_HELD_OUT = "the images were trained on: a model that repeats them scores well; --data names others"
 
 
-def halves(pack: Pack, train: Pack | None, count: int, seed: int, notes: list[str]) -> Material:
-    size = min(count, len(pack) // 2)
+def cut_up(pack: Pack, train: Pack | None, count: int, seed: int, notes: list[str], held_out: bool) -> Material:
+    """One set of images in the place of two; where they have classes, a third is left to train a classifier on."""
+    size = min(count, len(pack) // (2 if pack.labels is None else 3))
     check_count(size)
-    order = choose(Draws(seed), "evaluation/halves", len(pack), 2 * size)
-    return Material(Chosen(pack, order[:size]), Chosen(pack, order[size:]), train, train is None, notes)
+    order = choose(Draws(seed), "evaluation/halves", len(pack), len(pack))
+    reference, real, others = order[:size], order[size : 2 * size], order[2 * size :]
+    return Material(Chosen(pack, reference), Chosen(pack, real), Chosen(pack, others), train, held_out, notes)
 
 
 def check_count(size: int) -> None:

@@ -22,7 +22,7 @@ from gen_dist.scores.estimate import Estimate, of_items, of_parts
 from gen_dist.scores.nearest import nearest_distances
 from gen_dist.scores.similarity import WINDOW
 
-TRAIN_IMAGES = 5000  # that are compared at once
+TRAIN_IMAGES = 2500  # that are compared at once
 REPEATED = 0.5  # of the distance to held-out images
 
 
@@ -103,7 +103,7 @@ class Memorisation:
         parts, size = len(context.samples), context.material.part_size
         distances = np.asarray(found).reshape(-1, 2 * parts, size)
         ours, real = distances[:, :parts], distances[:, parts:]
-        told = [compare(ours[:, part], parts, set()) for part in range(parts)]
+        told = [compare(ours[:, part], parts, {part} if parts > 1 else set()) for part in range(parts)]
         new = [compare(real[:, part], parts, {part}) for part in range(parts) if parts > 1]
         names = ("nearer_to_train", "repeats", "nearest_train")
         return [

@@ -34,6 +34,7 @@ class Record:
 
 
 ABOUT = ("step", "weights", "seed", "data", "held_out", "images", "parts", "left_out", "notes")
+KINDS = {"step": int, "weights": str, "images": int, "parts": int, "data": str, "left_out": dict, "notes": list}
 
 
 def write_record(record: Record, path: Path) -> None:
@@ -53,10 +54,13 @@ def read_record(path: Path) -> Record | None:
     try:
         found = json.loads(path.read_bytes())
         figures = [Figure.from_json(name, value) for name, value in found["scores"].items()]
-        return Record(figures=figures, **{name: found[name] for name in ABOUT})
+        record = Record(figures=figures, **{name: found[name] for name in ABOUT})
+        if not all(isinstance(getattr(record, name), kind) for name, kind in KINDS.items()):
+            raise ValueError
+        return record
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); restore it, or evaluate again") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
         raise UserError(f"{path}: is damaged; evaluate again") from None

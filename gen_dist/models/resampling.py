@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from gen_dist.models.convolution import convolve, convolve_back
 from gen_dist.models.spectral import SpectralLayer
 
+SQUARE = 4  # pixels of 2 x 2
+
 
 def enlarge(x_NCHW: Tensor, side: int) -> Tensor:
     """To H = W = side, which is twice as much or one less: nearest neighbour."""
@@ -77,4 +79,5 @@ def blur(kernel: Tensor, area: int) -> Tensor:
     With stride 2 such a kernel does what the 3 x 3 kernel and nearest neighbour before it (transposed, area 1) or means
     after it (area 4) do, with 4 multiplications for each 9 (Karras et al. 2017, in their code).
     """
-    return F.avg_pool2d(kernel, 2, stride=1, padding=1, divisor_override=area)
+    means = F.avg_pool2d(kernel, 2, stride=1, padding=1)
+    return means if area == SQUARE else means * (SQUARE / area)  # ONNX knows no other divisor; powers of two are exact

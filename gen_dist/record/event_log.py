@@ -21,7 +21,9 @@ def append_event(run: Path, event: Happening) -> None:
     """Raises UserError where the disk refuses."""
     try:
         with open(run / FILE, "ab", buffering=0) as file:
-            file.write((json.dumps({"step": event.step, "text": event.text}) + "\n").encode())
+            torn = file.tell() and not (run / FILE).read_bytes().endswith(b"\n")  # by a crash
+            line = json.dumps({"step": event.step, "text": event.text}) + "\n"
+            file.write(("\n" * bool(torn) + line).encode())
     except OSError as error:
         raise UserError(f"run file '{run / FILE}': cannot be written ({error.strerror}); check the disk") from None
 
@@ -43,6 +45,6 @@ def read_events(run: Path) -> list[Happening]:
         try:
             row = json.loads(line)
             found.append(Happening(int(row["step"]), str(row["text"])))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             continue
     return found

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,15 @@ class RunFacts:
 
     @property
     def step(self) -> int:
-        return self.rows[-1]["step"] if self.rows else int(self.status.get("step", 0))
+        return self.rows[-1]["step"] if self.rows else whole(self.status.get("step"))
 
     @property
     def preset(self) -> str:
         return self.config.preset or "own configuration"
+
+
+def whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def read_runs(paths: list[Path]) -> list[RunFacts]:
@@ -73,7 +77,7 @@ def with_names(runs: list[RunFacts]) -> list[RunFacts]:
     depth = 1
     while len({tuple(run.path.parts[-depth:]) for run in runs}) < len(runs):
         depth += 1
-    return [RunFacts(**{**vars(run), "name": "/".join(run.path.parts[-depth:])}) for run in runs]
+    return [replace(run, name="/".join(run.path.parts[-depth:])) for run in runs]
 
 
 def read_run(path: Path) -> RunFacts:
@@ -87,6 +91,12 @@ def read_run(path: Path) -> RunFacts:
         scores=read_record(folder.path / EVALUATION), samples=training_pictures(folder.path, "samples"),
         reconstructions=training_pictures(folder.path, "reconstructions"),
     )  # fmt: skip
+
+
+def with_config(run: RunFacts, config: RunConfig) -> RunFacts:
+    """The same run, told with another configuration."""
+    changes, repeat = how_to_repeat(config, Path(run.path.name))
+    return replace(run, config=config, changes=changes, repeat=repeat)
 
 
 def how_to_repeat(config: RunConfig, path: Path) -> tuple[list[Change], str]:

@@ -44,22 +44,28 @@ def to_html(runs: Sequence[RunFacts], shown: Mapping[str, Shown], notes: Sequenc
 
 def heading(runs: Sequence[RunFacts], notes: Sequence[str]) -> Iterator[str]:
     yield f"<h1>{escape(', '.join(run.name for run in runs))}</h1>"
-    yield table(tables.summary(runs))
+    yield table(tables.summary(runs), "Runs")
     yield "".join(f"<p>{escape(note)}</p>" for note in notes)
 
 
 def sections(runs: Sequence[RunFacts], shown: Mapping[str, Shown]) -> Iterator[str]:
     yield section("Curves", "".join(figure(to_svg(chart, 480, 270), "") for chart in charts(runs)), "charts")
     if any(run.events for run in runs):
-        yield each("What happened", runs, [table(tables.events(run), "told") for run in runs])
-    yield section("Scores", table(tables.scores(runs)))
+        yield each(
+            "What happened", runs, [table(tables.events(run), f"What happened to {run.name}", "told") for run in runs]
+        )
+    yield section("Scores", table(tables.scores(runs), "Scores"))
     yield each("Samples of the same latents", runs, [grid(shown[run.name].samples) for run in runs])
     yield each("Training, animated", runs, [animation(shown[run.name].animation) for run in runs])
     yield each("Reconstructions", runs, [grid(one(shown[run.name].reconstructions)) for run in runs])
     yield each("Latent space", runs, [latent(shown[run.name].latent) for run in runs])
-    yield section("Last recorded figures", table(tables.last_losses(runs)))
-    yield each("Settings that differ from the preset", runs, [table(tables.changes(run), "told") for run in runs])
-    yield each("To repeat it", runs, [f"<pre><code>{escape(run.repeat)}</code></pre>" for run in runs])
+    yield section("Last recorded figures", table(tables.last_losses(runs), "Last recorded figures"))
+    yield each(
+        "Settings that differ from the preset",
+        runs,
+        [table(tables.changes(run), f"Settings of {run.name}", "told") for run in runs],
+    )
+    yield each("To repeat it", runs, [command(run) for run in runs])
 
 
 def section(title: str, content: str, kind: str = "") -> str:
@@ -78,7 +84,14 @@ def each(title: str, runs: Sequence[RunFacts], contents: Sequence[str]) -> str:
     return section(title, "\n".join(parts))
 
 
-def table(rows: tables.Table, kind: str = "") -> str:
+def command(run: RunFacts) -> str:
+    return (
+        f'<pre tabindex="0" role="region" aria-label="Command for {escape(run.name)}">'
+        f"<code>{escape(run.repeat)}</code></pre>"
+    )
+
+
+def table(rows: tables.Table, name: str, kind: str = "") -> str:
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in rows[0])
@@ -87,7 +100,7 @@ def table(rows: tables.Table, kind: str = "") -> str:
         for row in rows[1:]
     ]
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="table">{inner}</div>'
+    return f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="{escape(name)}">{inner}</div>'
 
 
 def figure(content: str, caption: str) -> str:

@@ -69,7 +69,7 @@ def png_bytes(path: Path) -> bytes:
     """Of a whole PNG file. Raises UserError for anything else."""
     with opened_picture(path) as picture:
         picture.load()
-    data = path.read_bytes()
+        data = path.read_bytes()
     if len(data) > MOST_BYTES:
         raise UserError(f"picture '{path}': {len(data):,} bytes: too large for a report")
     return data

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
-from gen_dist.evaluating.figures import KINDS
+from gen_dist.evaluating.figures import KINDS, Figure
+from gen_dist.evaluating.record import Record
 from gen_dist.report.facts import RunFacts
 from gen_dist.scores.estimate import Estimate, number_text
 from gen_dist.yaml_text import inline_yaml
@@ -23,24 +24,39 @@ def progress(run: RunFacts) -> str:
 
 
 def pace(run: RunFacts) -> str:
-    found = [row["perf/images_per_second"] for row in run.rows if "perf/images_per_second" in row]
+    found = [value for row in run.rows if isinstance(value := row.get("perf/images_per_second"), int | float)]
     return f"{median(found):,.0f}" if found else NOTHING
 
 
 def scores(runs: Sequence[RunFacts]) -> Table:
     """A row for each score that some run has; beside each, what real images have. Empty without any."""
-    told = {run.name: {figure.name: figure for figure in run.scores.figures} for run in runs if run.scores}
+    told = {run.name: run.scores for run in runs if run.scores and run.scores.figures}
+    if not told:
+        return []
+    titles = ["score", *(title for name in told for title in (name, "real images")), "better"]
+    about = [cell for one in told.values() for cell in (f"step {one.step:,}, {one.weights} weights", images(one))]
+    figures = [{figure.name: figure for figure in one.figures} for one in told.values()]
     rows = []
     for name, kind in KINDS.items():
-        if not any(name in own for own in told.values()):
-            continue
-        cells = []
-        for own in told.values():
-            figure = own.get(name)
-            cells += [NOTHING, NOTHING] if figure is None else [estimate(figure.estimate), estimate(figure.floor)]
-        rows.append([f"{kind.title}, {kind.unit}" if kind.unit else kind.title, *cells, kind.better])
-    titles = ["score", *(title for name in told for title in (name, "real images")), "better"]
-    return [titles, *rows] if rows else []
+        own = [one.get(name) for one in figures]
+        if any(own):
+            rows.append([title_of(name, own), *(cell for one in own for cell in cells(one)), kind.better])
+    return [titles, ["of", *about, ""], *rows]
+
+
+def images(record: Record) -> str:
+    return f"{record.images:,} {'held-out' if record.held_out else 'training'} images"
+
+
+def cells(figure: Figure | None) -> list[str]:
+    return [NOTHING, NOTHING] if figure is None else [estimate(figure.estimate), estimate(figure.floor)]
+
+
+def title_of(name: str, figures: Sequence[Figure | None]) -> str:
+    kind = KINDS[name]
+    classifiers = {one.detail["classifier"] for one in figures if one and one.detail and "classifier" in one.detail}
+    title = f"{kind.title}, {kind.unit}" if kind.unit else kind.title
+    return f"{title} (different classifiers: do not compare)" if len(classifiers) > 1 else title
 
 
 def estimate(found: Estimate | None) -> str:

@@ -1,18 +1,20 @@
 """A report as files."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gen_dist.atomic import write_atomic
 from gen_dist.charts.line_chart import LineChart
-from gen_dist.errors import UserError
+from gen_dist.errors import RunError, UserError
 from gen_dist.report.facts import RunFacts, read_runs
 from gen_dist.report.html import to_html
 from gen_dist.report.markdown import to_markdown
 from gen_dist.report.pictures import Shown, pictures_of
 
 FILE = "report.html"
+OURS = re.compile(r"(curve|latent|samples|training|reconstructions)-[\d-]+\.(svg|png|gif)")  # files of Markdown
 
 
 def write_report(
@@ -37,7 +39,7 @@ def write_report(
         found = pictures_of(run, animated, notes.append)
         try:
             view = latent(run) if latent else None
-        except UserError as error:
+        except (UserError, RunError) as error:
             notes.append(f"no view of the latent space: {error}")
             view = None
         shown[run.name] = Shown(found.samples, found.animation, found.reconstructions, view)
@@ -45,7 +47,7 @@ def write_report(
         if out.suffix.lower() == ".md":
             write_markdown(runs, shown, notes, out)
         else:
-            write_atomic(out, to_html(runs, shown, notes).encode())
+            write_atomic(out, to_html(runs, shown, notes).encode(errors="replace"))
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); give another place") from None
     return notes
@@ -55,6 +57,8 @@ def write_markdown(runs: Sequence[RunFacts], shown: Mapping[str, Shown], notes: 
     """The pictures first, so that a text that is there has all of them. Raises OSError."""
     folder = out.with_name(f"{out.stem}-files")
     text, files = to_markdown(runs, shown, notes, folder.name)
+    if folder.is_dir() and not all(OURS.fullmatch(path.name) for path in folder.iterdir()):
+        raise UserError(f"--out {out}: its pictures go to '{folder}', which holds other files; give another name")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -65,4 +69,4 @@ def write_markdown(runs: Sequence[RunFacts], shown: Mapping[str, Shown], notes: 
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    write_atomic(out, text.encode())
+    write_atomic(out, text.encode(errors="replace"))

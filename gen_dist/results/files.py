@@ -40,11 +40,11 @@ def check_out(out: Path, suffixes: Sequence[str]) -> None:
             raise UserError(f"--out {out}: {NO_VIDEO}") from None
 
 
-def check_parent(out: Path) -> None:
+def check_parent(out: Path, name: str = "--out") -> None:
     parent = out.absolute().parent
     if not os.path.isdir(parent):
         what = "is a file" if os.path.exists(parent) else "is no folder; make it"
-        raise UserError(f"--out {out}: cannot be written: '{out.parent}' {what}, or give another place")
+        raise UserError(f"{name} {out}: cannot be written: '{out.parent}' {what}, or give another place")
 
 
 def check_new_folder(folder: Path) -> None:

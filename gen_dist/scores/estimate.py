@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The 97.5 % quantiles of Student's t distribution with 1, 2, … 9 degrees of freedom; the normal one for many.
+# The 97.5 % quantiles of Student's t distribution with 1, 2, … 9 degrees of freedom, and of the normal one.
 _STUDENT = (12.70620, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216)
 _NORMAL = 1.95996
 MOST_PARTS = len(_STUDENT) + 1
@@ -27,18 +27,25 @@ def of_parts(values: Sequence[float]) -> Estimate:
         raise ValueError(f"{len(values)} parts: give 1 to {MOST_PARTS}")
     if len(values) == 1:
         return Estimate(float(values[0]))
-    return _around(np.asarray(values, np.float64), _STUDENT[len(values) - 2])
+    return _around(np.asarray(values, np.float64))
 
 
 def of_items(values: np.ndarray) -> Estimate:
-    """The mean of figures of single items (n,), of which there are enough for its distribution to be normal."""
+    """The mean of figures of single items (n,), as if these were normal."""
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"values {values.shape}: give one number an item, at least 1")
-    return Estimate(float(values[0])) if len(values) == 1 else _around(values.astype(np.float64), _NORMAL)
+    return Estimate(float(values[0])) if len(values) == 1 else _around(values.astype(np.float64))
 
 
-def _around(values: np.ndarray, quantile: float) -> Estimate:
-    mean, half = float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
+def _quantile(freedom: int) -> float:
+    if freedom <= len(_STUDENT):
+        return _STUDENT[freedom - 1]
+    z = _NORMAL  # and the first terms of the expansion in 1 / freedom (Fisher 1926)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def _around(values: np.ndarray) -> Estimate:
+    mean, half = float(values.mean()), _quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half)
 
 

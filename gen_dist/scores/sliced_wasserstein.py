@@ -25,6 +25,7 @@ PATCH = 7  # pixels a side
 
 _SCALE = 1000.0  # the paper's unit
 _BLOCK_BYTES = 64 << 20
+_IMAGE_BYTES = 16 << 20  # of a block of images, whose pyramids take several times as much
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _descriptors(images: np.ndarray, level: _Level, draws: Draws) -> np.ndarray:
     """Normalised patches of a level, float32 (n P, C 49)."""
     n, height, width, channels = images.shape
     patches = np.empty((n, level.patches, channels, PATCH, PATCH), np.float32)
-    for block in blocks(n, _BLOCK_BYTES // max(patches[0].nbytes, 4 * height * width * channels)):
+    for block in blocks(n, _IMAGE_BYTES // max(patches[0].nbytes, 4 * height * width * channels)):
         x_NCHW = torch.from_numpy(images[block].astype(np.float32)).permute(0, 3, 1, 2)
         band_NCHW = pyramid_level(x_NCHW, level.number, level.last).numpy()
         windows = np.lib.stride_tricks.sliding_window_view(band_NCHW, (PATCH, PATCH), axis=(2, 3))

@@ -108,6 +108,19 @@ def is_decoding(process: psutil.Process) -> bool:
         return False
 
 
+def test_scores_do_not_depend_on_who_computes_them(head, tmp_path):
+    """Neither run nor images are known to the cluster's processes."""
+    settings = ["data.size=32", "model.latent=6", "model.width=4", "train.steps=2", "train.precision=fp32"]
+    train(tmp_path, "run", "vae-64", "--no-ray", "data.path=bundled:emoji", *settings)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "unseen.npy", noise)
+    for name, way in {"here": [], "there": ["--address", head]}.items():
+        done = gen_dist("evaluate", "run", "--data", "unseen.npy", "--out", f"{name}.json", *way, cwd=tmp_path, **TOKEN)
+        assert done.code == 0, done.err
+    here, there = ((tmp_path / f"{name}.json").read_bytes() for name in ("here", "there"))
+    assert here == there
+
+
 def test_preparing_on_a_cluster_that_is_not_there(tmp_path):
     (tmp_path / "source").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "source" / "1.png")

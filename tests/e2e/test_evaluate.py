@@ -62,7 +62,7 @@ def test_each_kind_of_model_has_its_scores(run, groups, place):
     record = read_record(place / f"{run}.json")
     assert groups_of(record) == groups
     assert set(record.left_out) == ALL - groups
-    assert (record.step, record.held_out, record.images) == (2, True, 60)
+    assert (record.step, record.held_out, record.images) == (2, True, 40)
     assert all(np.isfinite(figure.estimate.value) for figure in record.figures)
     for group in ALL - groups:
         assert f"left out: {group}: a " in done.out
@@ -96,7 +96,7 @@ def test_without_held_out_images_it_says_so(place):
     assert done.code == 0, done.err
     assert "note: the images were trained on" in done.out
     assert "left out: memorisation: needs images that the run has not seen: --data" in done.out
-    assert "30 images of the training set in one part" in done.out
+    assert "20 images of the training set in 2 parts" in done.out
     again = gen_dist("evaluate", "gan", "--data", "seen", "--scores", "wasserstein", "--out", "same.json", cwd=place)
     assert "note: all images of --data seen are training images" in again.out
 

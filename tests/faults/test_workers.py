@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gen_dist.record.event_log import read_events
 from tests.command import finish, gen_dist, last_state, reached, rows, start, traces, wait_for
 
 pytestmark = pytest.mark.faults
@@ -71,6 +72,11 @@ def test_the_run_goes_on_to_the_same_bits(row, undisturbed, tmp_path):
     assert traces(process.pid) == []
     if line is not None:
         assert line in done.out
+    if line is not None and "step=" in faults:  # the report marks its curves there
+        told = [event for event in read_events(tmp_path / "run") if line in event.text]
+        assert told
+        assert all(3 <= event.step <= 13 for event in told)
+        assert line in (tmp_path / "run" / "report.html").read_text()
     assert "Traceback" not in done.out + done.err
 
 

@@ -132,7 +132,7 @@ def third_party_imports() -> set[str]:
 def test_what_the_library_imports_is_required() -> None:
     distribution = {"yaml": "PyYAML", "PIL": "pillow", "llvmlite": "numba"}  # llvmlite is pinned by numba
     keywords = setup_keywords()
-    extras = (line for name in ("plots", "video") for line in keywords["extras_require"][name])
+    extras = (line for name in ("explore", "export", "plots", "video") for line in keywords["extras_require"][name])
     lines = [*keywords["install_requires"], *extras]
     required = {canonicalize_name(Requirement(line).name) for line in lines}
     assert {canonicalize_name(distribution.get(name, name)) for name in third_party_imports()} <= required
@@ -145,11 +145,12 @@ def test_the_version_is_the_package_s() -> None:
 
 
 def expected_files() -> set[str]:
-    """All that a wheel must hold of the library: every source, preset and template, and the bundled pictures."""
+    """All that a wheel must hold of the library: every source, preset, template and page, and the bundled pictures."""
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "gen_dist").rglob("*.py")}
     for folder in FOLDERS:
         paths = [path for kind in ("*.py", "*.sh", "*.yaml") for path in (ROOT / folder).rglob(kind)]
         files |= {f"gen_dist/{path.relative_to(ROOT)}" for path in paths}
+    files |= {str(path.relative_to(ROOT)) for path in (ROOT / "gen_dist/explorer/page").iterdir()}
     bundled = (ROOT / "gen_dist/data/bundled").rglob("*")
     return files | {str(path.relative_to(ROOT)) for path in bundled if path.is_file() and path.suffix != ".pyc"}
 
