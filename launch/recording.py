@@ -97,7 +97,8 @@ class Recording:
         try:
             write_report([path], path / FILE)
         except Exception as error:  # whatever it is, the run is done
-            self.opened.folder.log(traceback.format_exc())
+            with suppress(UserError):
+                self.opened.folder.log(traceback.format_exc())
             return f"no report: {' '.join(str(error).split())}"
         return f"report: {path / FILE}"
 

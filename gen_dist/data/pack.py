@@ -16,6 +16,7 @@ trusted: `meta.json` is validated, and each array must be exactly the one announ
 import hashlib
 import itertools
 import math
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,12 @@ class Pack:
             images[here] = part[wanted[here] - start]
             start += len(part)
         return images
+
+    def forget(self) -> None:
+        """Give back the memory that reading has mapped; the operating system may keep it, for whoever reads next."""
+        for part in self.parts:
+            if isinstance(part.base, mmap.mmap):
+                part.base.madvise(mmap.MADV_DONTNEED)
 
     def entries(self) -> Iterator[Entry]:
         """What became of each item of the source, in order. Raises UserError for a damaged index."""

@@ -39,7 +39,9 @@ class Chosen(Readable):
 
     def read(self) -> np.ndarray:
         """uint8 (n, H, W, C)."""
-        return self.pack.read(self.indices)
+        images = self.pack.read(self.indices)
+        self.pack.forget()
+        return images
 
     @property
     def labels(self) -> np.ndarray | None:
