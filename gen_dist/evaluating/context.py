@@ -1,7 +1,7 @@
 """What the groups of scores share: the model, the images and the crew's handles of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gen_dist.evaluating.crew import Job
@@ -25,7 +25,6 @@ class Context:
     real: Sequence[Any] = ()
     lenet: Any = None
     sigma: float | None = None
-    notes: list[str] = field(default_factory=list)
 
     @property
     def has_classes(self) -> bool:
