@@ -22,11 +22,8 @@ class Job(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
-    def read_arguments(self) -> tuple[Any, ...]:
-        return tuple(one.read() if isinstance(one, Readable) else one for one in self.arguments)
-
     def do(self) -> Any:
-        return self.function(*self.read_arguments())
+        return self.function(*(one.read() if isinstance(one, Readable) else one for one in self.arguments))
 
 
 class Crew(Protocol):

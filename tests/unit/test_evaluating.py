@@ -60,7 +60,7 @@ def scores_of(images: np.ndarray, context: Context, group: str, workers: int = 2
     assert judge.refusal(given) is None
     found = Threads(workers).run(judge.jobs(given), lambda: None)
     figures = judge.figures(found, given)
-    assert [figure.name for figure in figures] == [name for name in GROUPS[group] if name != "psnr"]
+    assert [figure.name for figure in figures] == [*GROUPS[group]]
     return {figure.name: figure for figure in figures}
 
 
