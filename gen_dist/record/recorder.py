@@ -15,7 +15,8 @@ from gen_dist.record.metrics import MetricsFile
 from gen_dist.record.pictures import image_grid, save_png
 from gen_dist.record.progress import Progress
 from gen_dist.record.run_folder import RunFolder, State
-from gen_dist.record.tracking import PICTURE_KINDS, Tracker
+from gen_dist.record.tracked import PICTURE_KINDS
+from gen_dist.record.tracking import Tracker
 from gen_dist.step_times import flat_times
 
 _STATUS_SECONDS = 1.0

@@ -5,10 +5,8 @@ crash leaves its folder short. `wandb/gen-dist.json` says how far W&B got when i
 folders; the next start takes the other folders out of `wandb sync`'s sight and repeats from there.
 """
 
-import json
 import os
 import queue
-import re
 import shutil
 import subprocess
 import sys
@@ -21,15 +19,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from gen_dist.atomic import write_atomic
-from gen_dist.record.metrics import read_metrics
-from gen_dist.step_times import flat_times
+from gen_dist.record.tracked import hide_torn_folders, read_mark, recorded, write_mark
 
 Mode = Literal["auto", "offline", "online", "disabled"]
-PICTURE_KINDS = ("samples", "reconstructions")  # the run folder's picture folders, and the keys they have in W&B
 
 _INIT_SECONDS = 30  # what a W&B server gets to answer; wandb's own 90 outlast a short run
-_PICTURE = re.compile(r"step-(\d{8,})\.png")
 _KILLED_SECONDS = 3.0  # what W&B's process gets to end, and our thread to notice it
 
 _QUIET: dict[str, Any] = {
@@ -78,7 +72,7 @@ class Tracker:
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="wandb-tracker", daemon=True)
         if not self._dropping:
-            self._past = _recorded(run_path)
+            self._past = recorded(run_path)
             self._thread.start()
 
     def log(self, step: int, values: dict[str, float | str]) -> None:
@@ -150,8 +144,8 @@ class Tracker:
         if mode == "disabled":
             wandb.teardown()
             return None
-        done = _read_mark(self._path)
-        _hide_torn_folders(self._path, done["folders"])
+        done = read_mark(self._path)
+        hide_torn_folders(self._path, done["folders"])
         try:
             run = self._init(mode)
         except wandb.errors.CommError as error:
@@ -233,7 +227,7 @@ class Tracker:
 
         run.finish(exit_code=self._exit_code)
         self._ended = True
-        _write_mark(self._path, self._last)
+        write_mark(self._path, self._last)
         wandb.teardown()
 
     def _fail(self, what: str) -> None:
@@ -278,32 +272,3 @@ def _mode(wanted: Mode, settings: Any) -> Any:
 
     login = wbauth.authenticate_session(host=settings.base_url, source="gen-dist", prompt=False, update_session=False)
     return "online" if login else "offline"
-
-
-def _recorded(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, str, Path]]]:
-    pictures = [
-        (int(found[1]), kind, file)
-        for kind in PICTURE_KINDS
-        for file in (path / kind).glob("step-*.png")
-        if (found := _PICTURE.fullmatch(file.name))  # the user may keep pictures of their own there
-    ]
-    rows = [row | flat_times(row.pop("time", {})) for row in read_metrics(path / "metrics.jsonl")]
-    return rows, pictures
-
-
-def _read_mark(path: Path) -> dict[str, Any]:
-    mark: dict[str, Any] = {"rows": 0, "pictures": 0, "folders": []}
-    with suppress(FileNotFoundError):
-        mark |= json.loads((path / "wandb" / "gen-dist.json").read_bytes())
-    return mark
-
-
-def _write_mark(path: Path, last: dict[str, int]) -> None:
-    folders = sorted(folder.name for folder in (path / "wandb").glob("offline-run-*"))
-    write_atomic(path / "wandb" / "gen-dist.json", json.dumps(last | {"folders": folders}).encode() + b"\n")
-
-
-def _hide_torn_folders(path: Path, whole: list[str]) -> None:
-    for folder in (path / "wandb").glob("offline-run-*"):
-        if folder.name not in whole:
-            folder.rename(folder.with_name(f"torn-{folder.name}"))

@@ -14,7 +14,7 @@ import pytest
 
 from gen_dist.errors import UserError
 from gen_dist.events import HealthWarning, Pictures, StepDone
-from gen_dist.record import tracking
+from gen_dist.record import tracked, tracking
 from gen_dist.record.metrics import read_metrics
 from gen_dist.record.recorder import Recorder
 from gen_dist.record.run_folder import RunFolder
@@ -264,4 +264,4 @@ def test_an_alert_that_fails_is_one_line(run: RunFolder, monkeypatch: pytest.Mon
 def test_pictures_of_the_user_are_not_ours(run: RunFolder) -> None:
     for name in ("step-x.png", "step-.png", "step-00000004 (copy).png", "step-00000004.png", "other.png"):
         (run.path / "samples" / name).touch()
-    assert tracking._recorded(run.path) == ([], [(4, "samples", run.path / "samples" / "step-00000004.png")])
+    assert tracked.recorded(run.path) == ([], [(4, "samples", run.path / "samples" / "step-00000004.png")])
