@@ -18,11 +18,11 @@ from gen_dist.evaluating.material import LEAST_IMAGES, gather_material
 from gen_dist.evaluating.record import FILE, Record, write_record
 from gen_dist.launch.generating import check_seed
 from gen_dist.launch.showing_progress import progress_shown
-from gen_dist.record.run_folder import RunFolder
-from gen_dist.record.tracking import Tracker
+from gen_dist.launch.telling_wandb import tell_wandb
 from gen_dist.results.files import check_out
 from gen_dist.results.trained import Trained
 from gen_dist.scores.estimate import Estimate, number_text
+from gen_dist.scores.inception import load_inception
 
 MOST_IMAGES, MOST_WORKERS = 100_000, 1024
 COLUMNS = ("score", "this run", "95 % interval", "real images", "better")
@@ -30,7 +30,10 @@ COLUMNS = ("score", "this run", "95 % interval", "real images", "better")
 
 @dataclass(frozen=True)
 class Wanted:
-    """`data`: images that were held out. `scores`: names of groups, "" for all. `count`: images, at most."""
+    """`data`: images that were held out. `scores`: names of groups, "" for all. `count`: images, at most.
+
+    `inception`: file of its weights.
+    """
 
     data: str | None
     scores: str
@@ -38,6 +41,7 @@ class Wanted:
     seed: int
     workers: int | None
     address: str | None
+    inception: Path | None = None
 
     def check(self) -> None:
         """Raises UserError for what is out of range."""
@@ -69,11 +73,12 @@ def evaluate_run(run: Path, wanted: Wanted, out: Path | None, raw: bool) -> Reco
     check_out(path, (".json",))
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: cannot be written: the folder is not yours; name another file with --out")
+    inception = None if wanted.inception is None else load_inception(wanted.inception)
     material = gather_material(trained, wanted.data, wanted.count, wanted.seed, print)
     for note in material.notes:
         print(f"note: {note}")
     with crew_of(wanted) as crew, progress_shown("scored") as progress:
-        found = evaluate(trained, material, crew, wanted.groups, wanted.seed, progress)
+        found = evaluate(trained, material, crew, wanted.groups, wanted.seed, progress, inception)
     if not found.figures:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in found.left_out.items())
         raise UserError(f"--scores {wanted.scores}: nothing to compute: {reasons}")
@@ -85,7 +90,7 @@ def evaluate_run(run: Path, wanted: Wanted, out: Path | None, raw: bool) -> Reco
     write_record(record, path)
     show(record)
     print(path)
-    print(tell_wandb(trained, record))
+    print(tell_of_scores(trained.path, record))
     return record
 
 
@@ -100,28 +105,10 @@ def crew_of(wanted: Wanted) -> Iterator[Crew]:
         yield crew
 
 
-def tell_wandb(trained: Trained, record: Record) -> str:
-    """Add the scores to the run's own in W&B, unless it has none; returns a line about it."""
-    settings, folder = trained.config.wandb, RunFolder.open(trained.path)
-    try:
-        folder.lock()
-    except UserError as error:  # who trains now tells W&B
-        return f"W&B: not told of the scores ({error})"
-    try:
-        identity = folder.info.get("wandb_id")
-        if settings.mode == "disabled" or identity is None:
-            return "W&B: not recorded"
-        failures: list[str] = []
-        tracker = Tracker(
-            folder.path, run_id=identity, name=None, config=trained.config.model_dump(), mode=settings.mode,
-            project=settings.project, entity=settings.entity, report=failures.append,
-        )  # fmt: skip
-        rows = [[*row_of(figure)] for figure in record.figures]
-        tracker.scores({figure.name: figure.estimate.value for figure in record.figures}, ([*COLUMNS], rows))
-        tracker.finish()
-        return failures[0] if failures else tracker.summary
-    finally:
-        folder.unlock()
+def tell_of_scores(run: Path, record: Record) -> str:
+    rows = [[*row_of(figure)] for figure in record.figures]
+    values = {figure.name: figure.estimate.value for figure in record.figures}
+    return tell_wandb(run, "the scores", lambda tracker: tracker.scores(values, ([*COLUMNS], rows)))
 
 
 def show(record: Record) -> None:

@@ -31,6 +31,7 @@ def explore(runs: Sequence[Path], host: str, port: int, anyone: bool, browser: b
         raise UserError(f"--port {port}: must be between 0 (any that is free) and {MOST_PORT}")
     uvicorn = import_uvicorn()
     from gen_dist.explorer.app import make_app
+    from gen_dist.explorer.patience import ImpatientProtocol
 
     models = [open_model(run, name, raw) for run, name in zip(runs, names_of(runs), strict=True)]
     with listening(host, port) as listener:
@@ -41,6 +42,7 @@ def explore(runs: Sequence[Path], host: str, port: int, anyone: bool, browser: b
         config = uvicorn.Config(
             make_app(models, anyone), log_level="warning", access_log=False, server_header=False, lifespan="off",
             timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=2, limit_concurrency=MOST_AT_ONCE,
+            http=ImpatientProtocol,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from gen_dist.errors import UserError
 from gen_dist.launch.options import RunArgument
 
 Raw = Annotated[bool, typer.Option("--raw", help="the weights as trained, not their moving average")]
 Seed = Annotated[int, typer.Option(help="of the latents that are drawn")]
+Wandb = Annotated[bool, typer.Option("--wandb", help="add it to the run in Weights & Biases, too")]
 FramesPerSecond = Annotated[float, typer.Option("--fps", metavar="F", help="frames a second")]
 
 
@@ -26,13 +28,17 @@ def generate(
         int, typer.Option(metavar="K", help="of each K images the one that the discriminator finds most real")
     ] = 1,
     raw: Raw = False,
+    wandb: Wandb = False,
 ) -> None:
     """Draw new images from a trained run."""
     from gen_dist.launch.generating import Drawing
     from gen_dist.launch.generating import generate as write
 
+    if wandb and out.suffix.lower() != ".png":
+        raise UserError(f"--wandb: gets a grid: give --out FILE.png, not {out}")
     write(run, out, Drawing(count, seed, truncation, best_of), raw)
     print(f"{count} images: {out}")
+    tell(wandb, run, "generate", out)
 
 
 def reconstruct(
@@ -41,12 +47,14 @@ def reconstruct(
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="the picture to write")] = Path("reconstructed.png"),
     count: Annotated[int, typer.Option(help="at most so many images")] = 32,
     raw: Raw = False,
+    wandb: Wandb = False,
 ) -> None:
     """Encode images and decode them again: rows of originals, each over its reconstructions. For VAEs and VAE-GANs."""
     from gen_dist.launch.generating import reconstruct as write
 
     error = write(run, images, out, count, raw)
     print(f"mean squared error {error:.5f} (pixels in 0..1): {out}")
+    tell(wandb, run, "reconstruct", out)
 
 
 def interpolate(
@@ -62,12 +70,14 @@ def interpolate(
     seed: Seed = 0,
     fps: FramesPerSecond = 12,
     raw: Raw = False,
+    wandb: Wandb = False,
 ) -> None:
     """Show what lies between images: along arcs between drawn ones, along lines between yours (VAEs, VAE-GANs)."""
     from gen_dist.launch.generating import Way, interpolate_images
 
     interpolate_images(run, out, Way(tuple(images or ()), steps, rows, seed), fps, raw)
     print(out)
+    tell(wandb, run, "interpolate", out)
 
 
 def latent(
@@ -80,12 +90,15 @@ def latent(
     side: Annotated[int, typer.Option(help="of the grid of decoded images")] = 20,
     seed: Annotated[int, typer.Option(help="which images are taken")] = 0,
     raw: Raw = False,
+    wandb: Wandb = False,
 ) -> None:
     """Show the latent space: where images lie in it, in two and three dimensions, and a grid of decoded places."""
     from gen_dist.launch.latent import Wanted, show_latent_space
 
-    for path in show_latent_space(run, out, Wanted(data, count, side, seed), raw):
+    made = show_latent_space(run, out, Wanted(data, count, side, seed), raw)
+    for path in made:
         print(path)
+    tell(wandb, run, "latent", *made)
 
 
 def evaluate(
@@ -100,13 +113,16 @@ def evaluate(
     address: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="compute on the machines of this Ray cluster")
     ] = None,
+    inception: Annotated[
+        Path | None, typer.Option(metavar="FILE.safetensors", help="Inception's weights, for FID and KID")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="default: in the run folder")] = None,
     raw: Raw = False,
 ) -> None:
     """Score a run: how its samples compare with real images, how likely it finds these, whether it repeats them."""
     from gen_dist.launch.evaluating import Wanted, evaluate_run
 
-    evaluate_run(run, Wanted(data, scores, count, seed, workers, address), out, raw)
+    evaluate_run(run, Wanted(data, scores, count, seed, workers, address, inception), out, raw)
 
 
 def report(
@@ -166,8 +182,17 @@ def animate(
     out: Annotated[Path, typer.Option(metavar="FILE.gif|mp4", help="the animation to write")] = Path("training.gif"),
     fps: FramesPerSecond = 8,
     frames: Annotated[int, typer.Option(help="at most so many, evenly spread over training")] = 100,
+    wandb: Wandb = False,
 ) -> None:
     """Show how samples of the same latents changed while the run trained."""
     from gen_dist.launch.generating import animate as write
 
     print(f"{write(run, out, fps, frames)} frames: {out}")
+    tell(wandb, run, "animate", out)
+
+
+def tell(wandb: bool, run: Path, command: str, *files: Path) -> None:
+    if wandb:
+        from gen_dist.launch.telling_wandb import tell_wandb_of_files
+
+        print(tell_wandb_of_files(run, command, {path.stem: path for path in files}))

@@ -28,6 +28,7 @@ GROUPS: dict[str, dict[str, Kind]] = {
         "precision": Kind("precision (look real)", "higher", share=True),
         "recall": Kind("recall (real ones covered)", "higher", share=True),
     },
+    "inception": {"fid": Kind("FID", "lower"), "kid": Kind("KID", "lower")},
     "diversity": {"ms_ssim": Kind("MS-SSIM between samples", "as real")},
     "memorisation": {
         "nearer_to_train": Kind("nearer to training images", "as real", share=True),

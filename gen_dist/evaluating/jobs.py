@@ -98,6 +98,16 @@ def compare_features(
     return FeatureScores(kernel, both(frechet_distance), both(precision_recall), fingerprint(lenet))
 
 
+def kernel_of_part(features: np.ndarray, reference: np.ndarray, seed: int) -> float:
+    return kernel_distance(features, reference, Draws(seed)).value
+
+
+def frechet_of_parts(*features: np.ndarray) -> float:
+    """Of the first half of the parts, together, to the second."""
+    half = len(features) // 2
+    return frechet_distance(np.concatenate(features[:half]), np.concatenate(features[half:]))
+
+
 def likeness_in_pairs(images: np.ndarray) -> np.ndarray:
     """MS-SSIM of each image of even number and the next: float64 (n // 2,)."""
     even = len(images) // 2 * 2

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gen_dist.config.objective import VAEObjectiveSettings
-from gen_dist.evaluating.context import Context
+from gen_dist.evaluating.context import Context, Need
 from gen_dist.evaluating.crew import Job
 from gen_dist.evaluating.figures import Figure
 from gen_dist.evaluating.jobs import Encoded, bounds, encode, likelihoods
@@ -19,7 +19,7 @@ GREY_LEVELS = 256
 
 
 class Likelihood:
-    needs_samples = needs_classifier = False
+    needs: frozenset[Need] = frozenset({"sigma"})
 
     def refusal(self, context: Context) -> str | None:
         if isinstance(context.trained.config.objective, VAEObjectiveSettings):
@@ -58,7 +58,7 @@ class Likelihood:
 
 
 class Reconstruction:
-    needs_samples = needs_classifier = False
+    needs: frozenset[Need] = frozenset()
 
     def refusal(self, context: Context) -> str | None:
         return None if context.trained.encodes else f"a {context.trained.config.objective.kind} encodes no images"

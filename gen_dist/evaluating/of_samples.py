@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gen_dist.evaluating.context import Context
+from gen_dist.evaluating.context import Context, Need
 from gen_dist.evaluating.crew import Job
 from gen_dist.evaluating.figures import KINDS, Figure
 from gen_dist.evaluating.jobs import (
@@ -27,7 +27,7 @@ REPEATED = 0.5  # of the distance to held-out images
 
 
 class Wasserstein:
-    needs_samples, needs_classifier = True, False
+    needs: frozenset[Need] = frozenset({"samples"})
 
     def refusal(self, context: Context) -> str | None:
         return None
@@ -45,7 +45,7 @@ class Wasserstein:
 class Features:
     """Of a classifier that is trained here, or, without classes, of coarse pixels: those tell only of coverage."""
 
-    needs_samples, needs_classifier = True, True
+    needs: frozenset[Need] = frozenset({"samples", "classifier"})
 
     def refusal(self, context: Context) -> str | None:
         return None
@@ -67,7 +67,7 @@ class Features:
 
 
 class Diversity:
-    needs_samples, needs_classifier = True, False
+    needs: frozenset[Need] = frozenset({"samples"})
 
     def refusal(self, context: Context) -> str | None:
         return None if scored_size(context.trained.size) else f"needs images of at least {WINDOW} pixels a side"
@@ -88,7 +88,7 @@ class Memorisation:
     Real images in the samples' place are the reference's own, each part beside the others.
     """
 
-    needs_samples, needs_classifier = True, False
+    needs: frozenset[Need] = frozenset({"samples"})
 
     def refusal(self, context: Context) -> str | None:
         if context.material.train is None:

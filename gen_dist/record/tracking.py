@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from operator import itemgetter
@@ -89,6 +89,11 @@ class Tracker:
         """Send figures of the run as it is now, and a table (its columns, its rows) of them."""
         if not self._dropping:
             self._queue.put(partial(self._send_scores, values=values, table=table))
+
+    def files(self, group: str, files: Mapping[str, Path]) -> None:
+        """Send pictures (PNG), animations (GIF, MP4) and pages (HTML) of the run as it is now, as `group`/name."""
+        if not self._dropping:
+            self._queue.put(partial(self._send_files, group=group, files=files))
 
     def alert(self, title: str, text: str) -> None:
         """Have W&B alert its user: mail or chat, as set there. An alert that a crash cuts off is not repeated."""
@@ -217,6 +222,13 @@ class Tracker:
         columns, rows = table
         row = {f"evaluation/{name}": value for name, value in values.items()}
         row["evaluation"] = wandb.Table(columns=columns, data=rows)
+        run.log(row, step=max(self._last["rows"], run.step))
+
+    def _send_files(self, run: Any, group: str, files: Mapping[str, Path]) -> None:
+        import wandb
+
+        kinds = {".png": wandb.Image, ".gif": wandb.Video, ".mp4": wandb.Video, ".html": wandb.Html}
+        row = {f"{group}/{name}": kinds[path.suffix.lower()](str(path)) for name, path in files.items()}
         run.log(row, step=max(self._last["rows"], run.step))
 
     def _send_alert(self, run: Any, title: str, text: str) -> None:

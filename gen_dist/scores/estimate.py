@@ -37,6 +37,18 @@ def of_items(values: np.ndarray) -> Estimate:
     return Estimate(float(values[0])) if len(values) == 1 else _around(values.astype(np.float64))
 
 
+def of_jackknife(whole: float, without: Sequence[float]) -> Estimate:
+    """A figure of everything, and of everything without each of 2 to 10 disjoint parts (Tukey 1958), or without none:
+    for one that means something else of a part. Raises ValueError."""
+    parts = len(without)
+    if parts == 0:
+        return Estimate(whole)
+    if not 2 <= parts <= MOST_PARTS:
+        raise ValueError(f"{parts} parts: give 2 to {MOST_PARTS}, or none")
+    half = _quantile(parts - 1) * math.sqrt(parts - 1) * float(np.std(np.asarray(without, np.float64)))
+    return Estimate(whole, whole - half, whole + half)
+
+
 def _quantile(freedom: int) -> float:
     if freedom <= len(_STUDENT):
         return _STUDENT[freedom - 1]

@@ -8,6 +8,7 @@ torch computes them, in float64 and on as many threads as its caller gave it.
 Shapes: features n x D.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,21 +92,16 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     for name, rows in (("features", features), ("others", others)):
         check_features(name, rows, least=2)
     check_alike("features", features, "others", others)
-    (mean_a, covariance_a), (mean_b, covariance_b) = _moments(features), _moments(others)
-    root = _root(covariance_a)
-    # C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2), of which rounding makes no complex ones.
-    cross = torch.linalg.eigvalsh(root @ covariance_b @ root).clamp(min=0).sqrt().sum()
-    distance = (mean_a - mean_b).square().sum() + covariance_a.trace() + covariance_b.trace() - 2 * cross
+    (mean_a, factor_a), (mean_b, factor_b) = _moments(features), _moments(others)
+    # With C1 = A'A and C2 = B'B, the eigenvalues of C1 C2 are the squares of the singular values of AB'.
+    cross = torch.linalg.svdvals(factor_a @ factor_b.T).sum()
+    distance = (mean_a - mean_b).square().sum() + factor_a.square().sum() + factor_b.square().sum() - 2 * cross
     return max(0.0, float(distance))
 
 
 def _moments(features: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The mean (D,) and a factor A (at most D rows, D) of the covariance A'A."""
     rows = torch.from_numpy(features.astype(np.float64))
-    width = rows.shape[1]
-    return rows.mean(dim=0), torch.cov(rows.T).reshape(width, width)
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """The symmetric square root."""
-    values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    mean = rows.mean(dim=0)
+    factor = (rows - mean) / math.sqrt(len(rows) - 1)
+    return mean, factor if len(rows) <= rows.shape[1] else torch.linalg.qr(factor, mode="r").R

@@ -10,15 +10,17 @@ from PIL import Image
 
 from gen_dist.evaluating.figures import GROUPS
 from gen_dist.evaluating.record import read_record
-from gen_dist.record.run_folder import RunFolder
+from gen_dist.scores.inception import load_inception
 from tests.command import gen_dist, train
+from tests.foreign_run import ELSEWHERE, under_way_elsewhere
+from tests.inception_file import write_noise_weights
 from tests.packs import pack_of
 from tests.score_images import stripes
 
 SMALL = ("--no-ray", "train.steps=2", "train.sample_every=1", "data.path=seen", "data.size=32",
          "train.batch_size=8", "train.microbatch_size=4", "train.precision=fp32")  # fmt: skip
 WIDTHS = ("model.latent=6", "model.encoder_width=4", "model.generator_width=4", "model.discriminator_width=4")
-ALL = set(GROUPS)
+ALL = set(GROUPS) - {"inception"}  # which needs a file
 OF_SAMPLES = {"wasserstein", "features", "diversity", "memorisation"}
 
 
@@ -61,11 +63,24 @@ def test_each_kind_of_model_has_its_scores(run, groups, place):
     assert done.code == 0, done.err
     record = read_record(place / f"{run}.json")
     assert groups_of(record) == groups
-    assert set(record.left_out) == ALL - groups
+    assert set(record.left_out) == ALL - groups | {"inception"}
     assert (record.step, record.held_out, record.images) == (2, True, 40)
     assert all(np.isfinite(figure.estimate.value) for figure in record.figures)
     for group in ALL - groups:
         assert f"left out: {group}: a " in done.out
+
+
+def test_with_inceptions_weights_there_are_fid_and_kid(place):
+    write_noise_weights(place / "noise.safetensors")
+    done = gen_dist("evaluate", "gan", "--data", "unseen", "--scores", "inception", "--inception", "noise.safetensors",
+                    "--count", "16", "--out", "inception.json", cwd=place)  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads((place / "inception.json").read_bytes())["scores"]
+    assert list(found) == ["fid", "kid"]
+    for score in found.values():
+        assert score["detail"] == {"inception": load_inception(place / "noise.safetensors").fingerprint}
+        assert score["interval"][0] < score["value"] < score["interval"][1]
+        assert score["value"] > score["real"]["value"]  # after two steps, of noise
 
 
 def test_the_file_is_the_same_whoever_computes(place):
@@ -102,15 +117,10 @@ def test_without_held_out_images_it_says_so(place):
 
 
 def test_a_run_under_way_or_from_another_machine(place):
-    folder = RunFolder.open(shutil.copytree(place / "gan", place / "moved"))
-    folder.lock()
-    config = folder.config
-    config["data"]["path"] = "/nowhere/at/all"
-    folder.write_config(config)
-    done = gen_dist("evaluate", "moved", "--data", "photos", "--out", "moved.json", cwd=place)
-    folder.unlock()
+    with under_way_elsewhere(place / "gan", place / "moved"):
+        done = gen_dist("evaluate", "moved", "--data", "photos", "--out", "moved.json", cwd=place)
     assert done.code == 0, done.err
-    assert "note: the training images are not here (/nowhere/at/all)" in done.out
+    assert f"note: the training images are not here ({ELSEWHERE})" in done.out
     assert "left out: memorisation: needs the training images" in done.out
     assert "W&B: not told of the scores" in done.out
     names = {figure.name for figure in read_record(place / "moved.json").figures}
@@ -129,6 +139,9 @@ def test_a_run_under_way_or_from_another_machine(place):
         (["gan", "--seed", "-1"], ["--seed -1"]),
         (["gan", "--scores", "fid"], ["--scores fid: unknown; there are wasserstein, features"]),
         (["gan", "--scores", "likelihood"], ["nothing to compute: likelihood: a gan has no likelihood of pixels"]),
+        (["gan", "--scores", "inception"], ["needs Inception's weights: --inception FILE.safetensors"]),
+        (["gan", "--inception", "nothing"], ["inception 'nothing': cannot be read (No such file or directory)"]),
+        (["gan", "--inception", "photos/0.png"], ["inception 'photos/0.png': is no safetensors file"]),
         (["gan", "--out", "x.txt"], ["must end in .json"]),
         (["gan", "--out", "no/x.json"], ["is no folder"]),
         (["gan", "--data", "nothing"], ["nothing"]),

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gen_dist.launch.exploring import MOST_AT_ONCE
 from gen_dist.results.trained import Trained
-from tests.command import gen_dist, train
+from tests.command import gen_dist, train, wait_for
 from tests.explorer_server import Server, explorer
+from tests.foreign_run import under_way_elsewhere
 from tests.nasty import CASES
 
 SMALL = ("--no-ray", "train.steps=2", "train.sample_every=1", "data.path=bundled:emoji", "data.size=32",
@@ -60,6 +62,15 @@ def test_what_it_says_of_the_runs(server, place):
         assert run["latent"] == Trained.open(place / run["name"]).latent.size
         assert bool(run["map"]["points"]) == run["encodes"]
         assert sum(len(group["points"]) for group in run["map"]["classes"]) == len(run["map"]["points"])
+
+
+def test_a_run_under_way_or_from_another_machine(place):
+    """Its map has no images; all else is there."""
+    with under_way_elsewhere(place / "vae", place / "moved"), explorer(place, "moved") as server:
+        [about] = server.ask("GET", "/api/runs").json
+        assert (about["encodes"], about["map"]["points"]) == (True, [])
+        z = server.post("/api/place", {"run": 0, "x": 1, "y": 0}).json["z"]
+        assert pixels(server.post("/api/decode", {"run": 0, "z": z}).body).shape == (32, 32, 3)
 
 
 def test_an_image_is_encoded_as_reconstruct_does(server, place):
@@ -170,6 +181,18 @@ def test_a_thousand_bad_requests_leave_it_up(server):
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
                 raw.sendall(b"POST /api/decode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n" + noise)
     assert server.post("/api/draw", DRAW).status == 200
+
+
+def test_who_says_nothing_takes_up_no_room(server):
+    """More idle connections than may be open, with and without the beginning of a request: others are let in again."""
+    silent = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(2 * MOST_AT_ONCE)]
+    for connection in silent[::2]:
+        connection.sendall(b"GET / HT")
+    assert server.ask("GET", "/").status == 503
+    wait_for(lambda: server.ask("GET", "/").status == 200)
+    for connection in silent:
+        assert connection.recv(1000) == b""
+        connection.close()
 
 
 @pytest.mark.parametrize(

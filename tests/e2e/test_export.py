@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from gen_dist.results.latents import draw_latents
 from gen_dist.results.trained import Trained
 from tests.command import gen_dist, train
+from tests.foreign_run import under_way_elsewhere
 
 SMALL = ("--no-ray", "train.steps=2", "train.sample_every=1", "data.path=bundled:emoji", "data.size=32",
          "train.batch_size=8", "train.microbatch_size=4", "train.precision=fp32")  # fmt: skip
@@ -63,6 +64,14 @@ def test_what_is_exported_computes_what_the_model_does(run, files, place):
         assert any(key.endswith(name) and torch.equal(found, tensor) for key, found in tensors.items())
     about = json.loads((folder / "config.json").read_text())
     assert (about["latent"]["size"], about["images"]["height"]) == (trained.latent.size, trained.size)
+
+
+def test_a_run_under_way_or_from_another_machine(place):
+    with under_way_elsewhere(place / "gan", place / "moved"):
+        done = gen_dist("export", "moved", "of-moved", cwd=place)
+    assert done.code == 0, done.err
+    for name in ("model.safetensors", "generator.onnx"):
+        assert (place / "of-moved" / name).read_bytes() == (place / "of-gan" / name).read_bytes()
 
 
 @pytest.mark.parametrize("run", ["vae", "gan", "gray"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gen_dist.record.run_folder import RunFolder
 from tests.command import gen_dist, train
+from tests.foreign_run import under_way_elsewhere
 
 SMALL = ("--no-ray", "train.steps=4", "train.sample_every=2", "data.path=bundled:emoji", "data.size=32",
          "train.batch_size=8", "train.microbatch_size=4", "train.precision=fp32", "train.log_every=1")  # fmt: skip
@@ -51,17 +51,12 @@ def test_several_runs_side_by_side_as_markdown_too(place):
 
 
 def test_a_run_under_way_without_its_data_or_that_has_nothing_yet(place):
-    folder = RunFolder.open(shutil.copytree(place / "vae", place / "moved"))
-    folder.lock()
-    config = folder.config
-    config["data"]["path"] = "/nowhere/at/all"
-    folder.write_config(config)
-    for run in ("moved", "early"):
-        done = gen_dist("report", run, "--out", f"{run}.html", cwd=place)
-        assert done.code == 0, done.err
-        assert "note: no view of the latent space: " in done.out
-        assert (place / f"{run}.html").exists()
-    folder.unlock()
+    with under_way_elsewhere(place / "vae", place / "moved"):
+        for run in ("moved", "early"):
+            done = gen_dist("report", run, "--out", f"{run}.html", cwd=place)
+            assert done.code == 0, done.err
+            assert "note: no view of the latent space: " in done.out
+            assert (place / f"{run}.html").exists()
     assert gen_dist("report", "early", "--no-latent", "--out", "early.md", cwd=place).out == "early.md\n"
 
 

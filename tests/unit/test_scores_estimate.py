@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gen_dist.scores.active_units import active_units
-from gen_dist.scores.estimate import MOST_PARTS, of_items, of_parts
+from gen_dist.scores.estimate import MOST_PARTS, Estimate, of_items, of_jackknife, of_parts
 
 
 @pytest.mark.parametrize("count", range(2, MOST_PARTS + 1))
@@ -51,3 +51,18 @@ def test_active_units_are_those_whose_means_vary():
 def test_other_means_are_refused(means):
     with pytest.raises(ValueError, match="at least 2 images"):
         active_units(means)
+
+
+@pytest.mark.parametrize("count", [2, 5, MOST_PARTS])
+def test_a_jackknife_of_a_mean_is_the_mean_of_parts(count):
+    values = np.random.default_rng(0).normal(5, 1, count)
+    without = [float(np.delete(values, part).mean()) for part in range(count)]
+    found, wanted = of_jackknife(float(values.mean()), without), of_parts(values.tolist())
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+
+
+def test_a_jackknife_of_one_part_has_no_interval():
+    assert of_jackknife(3.0, []) == Estimate(3.0)
+    for count in (1, MOST_PARTS + 1):
+        with pytest.raises(ValueError, match="give 2 to 10, or none"):
+            of_jackknife(1.0, [1.0] * count)
