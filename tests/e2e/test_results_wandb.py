@@ -8,7 +8,8 @@ from gen_dist.record.run_folder import RunFolder
 from tests.command import gen_dist
 
 SMALL = ("--no-ray", "train.steps=2", "train.sample_every=2", "data.path=bundled:emoji", "data.size=32",
-         "train.batch_size=8", "train.microbatch_size=4", "train.precision=fp32", "model.width=4", "model.latent=3")  # fmt: skip
+         "train.batch_size=8", "train.microbatch_size=4", "train.precision=fp32", "model.width=4",
+         "model.latent=3")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
