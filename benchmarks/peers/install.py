@@ -43,6 +43,7 @@ ENVIRONMENTS = {
     "albumentations": Environment((("albumentations==2.0.8", OPENCV, "scipy==1.17.1", "numpy"),)),
     "torch": Environment((("torch", "pillow", "numpy"),)),
     "pythae": Environment((("torch", "numpy"), ("pythae==0.1.2",))),
+    "fidelity": Environment((("torch", "pillow", "numpy"), ("torch-fidelity==0.4.0",))),
     "ffcv": Environment(
         (FFCV_NEEDS, ("--no-deps", "--no-build-isolation", "ffcv==1.0.2")),
         "g++ pkg-config python3-dev libopencv-dev libturbojpeg0-dev",
