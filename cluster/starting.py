@@ -1,6 +1,7 @@
 """The start of a group of workers: who they are, whether they have the same source and data, and compute alike."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from gen_dist.source_hash import source_hash
 START_SECONDS = 120.0  # for a worker to be placed and to import torch
 WAIT_SECONDS = 0.5
 LATE_SECONDS = 15.0  # until the user hears who is waited for
-MOST_DEATHS = 3  # of each worker, on average
+MOST_DEATHS = 3  # of each worker, on average, at one point of the start, until one gets past it
 
 
 class Start:
@@ -42,7 +43,7 @@ class Start:
         """`check` raises where waiting makes no sense any more."""
         self.config, self.job, self.members, self.replace = config, job, list(members), replace
         self.report, self.check, self.plan = report, check, plan
-        self.deaths = 0
+        self.deaths: Counter[str] = Counter()  # by the point of the start
         self.provided: set[Member] = set()
         self.probes: dict[Member, str] = {}
 
@@ -118,11 +119,13 @@ class Start:
         """
         try:
             self.wait(member, reference)
-            return ray.get(reference)
+            answer = ray.get(reference)
+            self.deaths[member.where] = 0  # what kills workers there does not kill all
+            return answer
         except RayError as error:
             failure = explain(error, self.members.index(member), member.host, member.where)
-            self.deaths += 1
-            if failure.kind is not Kind.DEATH or self.deaths > MOST_DEATHS * len(self.members):
+            self.deaths[member.where] += 1
+            if failure.kind is not Kind.DEATH or self.deaths[member.where] > MOST_DEATHS * len(self.members):
                 raise WorkerFailed(failure) from None
             ray.kill(member.actor)
             self.members[self.members.index(member)] = self.replace(member)
