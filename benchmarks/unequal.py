@@ -54,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", default="dcgan-64")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--megabits", type=float, help="rate of the links; default: as fast as this machine copies")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=60, help="together; what is done alone takes 12")
     given = parser.parse_args(arguments)
+    if given.steps < SETTLE + 5:
+        parser.error(f"--steps {given.steps}: give at least {SETTLE + 5}; the first {SETTLE} are not counted")
     if reason := available():
         raise SystemExit(f"no machines: {reason}")
     print(describe_machine())

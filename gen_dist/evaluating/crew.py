@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from gen_dist.engine.allocator import give_back_freed_memory
+
 
 class Readable(ABC):
     """Stands for a large value, which is read when it is needed."""
@@ -23,7 +25,10 @@ class Job(NamedTuple):
     arguments: tuple[Any, ...]
 
     def do(self) -> Any:
-        return self.function(*(one.read() if isinstance(one, Readable) else one for one in self.arguments))
+        try:
+            return self.function(*(one.read() if isinstance(one, Readable) else one for one in self.arguments))
+        finally:
+            give_back_freed_memory()  # another thread does the next such job, perhaps
 
 
 class Crew(Protocol):

@@ -50,3 +50,29 @@ def test_steps_have_no_page_faults(thread) -> None:
     given_back, kept = (faults(how, thread) for how in ("give", "keep"))
     assert given_back > 50_000  # else nothing was to be won
     assert kept < given_back / 10
+
+
+GIVEN_BACK = """
+import threading
+import torch
+from gen_dist.engine.allocator import give_back_freed_memory, keep_freed_memory
+
+def megabytes():
+    return 4096 * int(open("/proc/self/statm").read().split()[1]) / 1e6
+
+def work():
+    held = [torch.ones(1 << 18) for _ in range(200)]
+
+keep_freed_memory()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+kept = megabytes()
+give_back_freed_memory()
+print(kept - megabytes())
+"""
+
+
+def test_what_a_thread_has_freed_can_be_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 150
