@@ -7,6 +7,7 @@ Others offer those weights as a pickle, under this name (pytorch-fid) or as weig
 """
 
 import hashlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-CHECKSUM = "6726825d"  # the first digits of the file's SHA-256, as in its name
+CHECKSUM = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # SHA-256; its beginning is in the name
 UNUSED = ("fc.weight", "fc.bias")  # of the classes, and counts of batches
 
 
@@ -29,17 +30,19 @@ def wanted(name: str) -> bool:
 
 def convert(source: Path, target: Path, checksum: str = CHECKSUM) -> int:
     """Returns the exit code; prints one line."""
+    part = target.with_name(target.name + ".part")
     try:
-        found = hashlib.sha256(source.read_bytes()).hexdigest()
-        if not found.startswith(checksum):
-            return fail(f"'{source}': its SHA-256 is {found}, not {checksum}…; download the file again")
-        tensors = torch.load(source, map_location="cpu", weights_only=True)
+        content = source.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if checksum not in (found, ""):
+            return fail(f"'{source}': its SHA-256 is {found}, not {checksum}; download the file again")
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         kept = {name: tensor.float().contiguous() for name, tensor in tensors.items() if wanted(name)}
-        part = target.with_name(target.name + ".part")
         part.write_bytes(save(kept))
         os.replace(part, target)
     except OSError as error:
-        return fail(f"'{error.filename}': {error.strerror}; name another file")
+        part.unlink(missing_ok=True)
+        return fail(f"'{error.filename or target}': {error.strerror}; name another file")
     print(f"{target}: {len(kept)} tensors, {target.stat().st_size:,} bytes")
     return 0
 

@@ -84,4 +84,4 @@ def do_there(source: str, function: Callable[..., Any], *arguments: Any) -> Any:
             "install the same one on every machine"
         )
     torch.set_num_threads(1)
-    return function(*arguments)
+    return Job(function, arguments).do()

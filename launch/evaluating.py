@@ -54,6 +54,9 @@ class Wanted:
             if name not in GROUPS:
                 raise UserError(f"--scores {name}: unknown; there are {', '.join(GROUPS)}")
 
+        if self.inception is not None and "inception" not in self.groups:
+            raise UserError(f"--inception {self.inception}: --scores {self.scores} does not look; add inception to it")
+
     @property
     def groups(self) -> list[str]:
         """Each once, in the order in which they are told."""

@@ -8,6 +8,8 @@ from gen_dist.presets import load_config
 from gen_dist.record.run_folder import RunFolder
 from gen_dist.record.tracking import Tracker
 
+MOST_SECONDS = 300.0  # for what is sent
+
 
 def tell_wandb(run: Path, what: str, tell: Callable[[Tracker], None]) -> str:
     """Let `tell` add to what W&B has of the run; returns a line about it. A run that is being trained is left alone.
@@ -29,9 +31,10 @@ def tell_wandb(run: Path, what: str, tell: Callable[[Tracker], None]) -> str:
         tracker = Tracker(
             folder.path, run_id=identity, name=None, config=config.model_dump(), mode=settings.mode,
             project=settings.project, entity=settings.entity, report=failures.append,
+            without="the files are here",
         )  # fmt: skip
         tell(tracker)
-        tracker.finish()
+        tracker.finish(timeout=MOST_SECONDS)
         return failures[0] if failures else tracker.summary
     finally:
         folder.unlock()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.step.data_wait [--turns 3]
 
-A GPU's need is an assumption: that DCGAN-64 takes it 2.3 GFLOP an image (the step's operations, see `make bench-step`)
-at 40 % of an H100's 989 TFLOP/s in bfloat16. How many of the loader's threads that takes is what the last line says.
+A GPU's need is an assumption: that a step of DCGAN-64 (its operations an image are counted, see `make bench-step`) gets
+40 % of an H100's 989 TFLOP/s in bfloat16. How many of the loader's threads that takes is what the last line says.
 """
 
 import argparse

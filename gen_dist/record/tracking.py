@@ -59,11 +59,13 @@ class Tracker:
         project: str = "gen-dist",
         entity: str | None = None,
         report: Callable[[str], None],
+        without: str = "training goes on without it",
     ) -> None:
         self.folder: Path | None = None  # known once W&B has started
         self.url: str | None = None
         self._path, self._run_id, self._name, self._config = run_path, run_id, name, config
         self._mode, self._project, self._entity, self._report = mode, project, entity, report
+        self._without = without  # what becomes of the rest where W&B fails
         self._last = {"rows": 0, "pictures": 0}  # the last step W&B has
         self._dropping = mode == "disabled" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled")
         self._service: subprocess.Popen[bytes] | None = None
@@ -86,12 +88,13 @@ class Tracker:
             self._queue.put(partial(self._send_picture, step=step, key=key, path=path))
 
     def scores(self, values: dict[str, Any], table: tuple[list[str | int], list[list[Any]]]) -> None:
-        """Send figures of the run as it is now, and a table (its columns, its rows) of them."""
+        """Send figures of the run as it is now, and a table (its columns, its rows) of them: to its summary, since they
+        belong to no step, and a step of their own would be one that training cannot have later."""
         if not self._dropping:
             self._queue.put(partial(self._send_scores, values=values, table=table))
 
     def files(self, group: str, files: Mapping[str, Path]) -> None:
-        """Send pictures (PNG), animations (GIF, MP4) and pages (HTML) of the run as it is now, as `group`/name."""
+        """Send pictures (PNG), animations (GIF, MP4) and pages (HTML) to the run's summary, as `group`/name."""
         if not self._dropping:
             self._queue.put(partial(self._send_files, group=group, files=files))
 
@@ -220,16 +223,14 @@ class Tracker:
         import wandb
 
         columns, rows = table
-        row = {f"evaluation/{name}": value for name, value in values.items()}
-        row["evaluation"] = wandb.Table(columns=columns, data=rows)
-        run.log(row, step=max(self._last["rows"], run.step))
+        found = {f"evaluation/{name}": value for name, value in values.items()}
+        run.summary.update(found | {"evaluation": wandb.Table(columns=columns, data=rows)})
 
     def _send_files(self, run: Any, group: str, files: Mapping[str, Path]) -> None:
         import wandb
 
         kinds = {".png": wandb.Image, ".gif": wandb.Video, ".mp4": wandb.Video, ".html": wandb.Html}
-        row = {f"{group}/{name}": kinds[path.suffix.lower()](str(path)) for name, path in files.items()}
-        run.log(row, step=max(self._last["rows"], run.step))
+        run.summary.update({f"{group}/{name}": kinds[path.suffix.lower()](str(path)) for name, path in files.items()})
 
     def _send_alert(self, run: Any, title: str, text: str) -> None:
         run.alert(title, text, level="WARN")
@@ -245,7 +246,7 @@ class Tracker:
     def _fail(self, what: str) -> None:
         if not self._dropping:
             self._dropping = True
-            self._tell(f"{what}; training goes on without it")
+            self._tell(f"{what}; {self._without}")
 
     def _tell(self, what: str) -> None:
         with suppress(Exception):  # a full disk, say, which training will meet by itself

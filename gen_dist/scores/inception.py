@@ -6,6 +6,8 @@ Shapes: n or N images of H x W pixels and C channels, 2048 features.
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +27,7 @@ MOST_BYTES = 1 << 28  # of a file of weights: the real one has 87 MB
 EPSILON = 1e-3  # of the batch norms
 AT_ONCE = 16  # images
 NORM = ("weight", "bias", "running_mean", "running_var")
-ADVICE = "build_tools/inception.py makes one of the usual weights file"
+ADVICE = "build_tools/inception.py of gen-dist's source makes one of the usual weights file"
 
 
 class Convolution(nn.Module):
@@ -109,9 +111,21 @@ def pool(name: str, x_NCHW: Tensor) -> Tensor:
 
 @torch.no_grad()
 def inception_features(inception: Inception, images: np.ndarray) -> np.ndarray:
-    """Of uint8 images (n, H, W, C), gray ones in three equal channels: float32 (n, 2048). Raises ValueError."""
+    """Of uint8 images (n, H, W, C), gray ones in three equal channels: float32 (n, 2048).
+
+    Raises:
+        ValueError: other arrays.
+        UserError: weights with which features overflow.
+    """
     check_images("images", images)
-    return np.concatenate([inception(_looked_at(images[some])).numpy() for some in blocks(len(images), AT_ONCE)])
+    return np.concatenate([_features(inception, images[some]) for some in blocks(len(images), AT_ONCE)])
+
+
+def _features(inception: Inception, images: np.ndarray) -> np.ndarray:
+    found = inception(_looked_at(images)).numpy()
+    if not np.isfinite(found).all():
+        raise UserError(f"inception: its features are not finite: these are not its weights; {ADVICE}")
+    return found
 
 
 def _looked_at(images: np.ndarray) -> Tensor:
@@ -141,20 +155,31 @@ def load_inception(path: Path) -> Inception:
     Raises:
         UserError: no file, or one that is damaged or of another network.
     """
+    content = read_bounded(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"inception '{path}': has more than {MOST_BYTES:,} bytes; {ADVICE}")
-        content = path.read_bytes()
         tensors = load(content)
-    except OSError as error:
-        raise UserError(f"inception '{path}': cannot be read ({error.strerror}); name another file") from None
-    except SafetensorError as error:
-        raise UserError(f"inception '{path}': is no safetensors file, or damaged ({error}); {ADVICE}") from None
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
+        told = " ".join(str(error).split())[:100]
+        raise UserError(f"inception '{path}': is no safetensors file, or damaged ({told}); {ADVICE}") from None
     with torch.device("meta"):
         inception = Inception(hashlib.sha256(content).hexdigest()[:12])
     check_file(path, tensors, expected_shapes(inception))
     inception.load_state_dict(folded(inception, tensors), assign=True)
     return inception.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+
+def read_bounded(path: Path) -> bytes:
+    """Raises UserError for what is no file, or one that is too large."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe's writer is not waited for
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"inception '{path}': is no file; {ADVICE}")
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"inception '{path}': cannot be read ({error.strerror}); name another file") from None
+    if len(content) > MOST_BYTES:
+        raise UserError(f"inception '{path}': has more than {MOST_BYTES:,} bytes; {ADVICE}")
+    return content
 
 
 def convolutions(inception: Inception) -> dict[str, nn.Conv2d]:

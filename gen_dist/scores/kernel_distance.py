@@ -103,5 +103,5 @@ def _moments(features: np.ndarray) -> tuple[Tensor, Tensor]:
     """The mean (D,) and a factor A (at most D rows, D) of the covariance A'A."""
     rows = torch.from_numpy(features.astype(np.float64))
     mean = rows.mean(dim=0)
-    factor = (rows - mean) / math.sqrt(len(rows) - 1)
-    return mean, factor if len(rows) <= rows.shape[1] else torch.linalg.qr(factor, mode="r").R
+    rows.sub_(mean).div_(math.sqrt(len(rows) - 1))
+    return mean, rows if len(rows) <= rows.shape[1] else torch.linalg.qr(rows, mode="r").R

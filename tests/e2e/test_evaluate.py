@@ -84,11 +84,13 @@ def test_with_inceptions_weights_there_are_fid_and_kid(place):
 
 
 def test_the_file_is_the_same_whoever_computes(place):
+    write_noise_weights(place / "noise.safetensors")
     files = []
     for workers in (1, 3):
         out = place / f"by-{workers}.json"
-        done = gen_dist("evaluate", "vae", "--data", "unseen", "--scores", "wasserstein,likelihood,reconstruction",
-                        "--workers", workers, "--out", out, cwd=place)  # fmt: skip
+        groups = "wasserstein,inception,likelihood,reconstruction"
+        done = gen_dist("evaluate", "vae", "--data", "unseen", "--scores", groups, "--inception", "noise.safetensors",
+                        "--count", 16, "--workers", workers, "--out", out, cwd=place)  # fmt: skip
         assert done.code == 0, done.err
         files.append(out.read_bytes())
     assert files[0] == files[1]
@@ -140,6 +142,7 @@ def test_a_run_under_way_or_from_another_machine(place):
         (["gan", "--scores", "fid"], ["--scores fid: unknown; there are wasserstein, features"]),
         (["gan", "--scores", "likelihood"], ["nothing to compute: likelihood: a gan has no likelihood of pixels"]),
         (["gan", "--scores", "inception"], ["needs Inception's weights: --inception FILE.safetensors"]),
+        (["gan", "--inception", "x", "--scores", "diversity"], ["--inception x: --scores diversity does not look"]),
         (["gan", "--inception", "nothing"], ["inception 'nothing': cannot be read (No such file or directory)"]),
         (["gan", "--inception", "photos/0.png"], ["inception 'photos/0.png': is no safetensors file"]),
         (["gan", "--out", "x.txt"], ["must end in .json"]),

@@ -195,6 +195,19 @@ def test_who_says_nothing_takes_up_no_room(server):
         connection.close()
 
 
+def test_who_does_not_read_takes_up_no_room(server):
+    """Pages are asked for until nobody takes more; those of one who reads come through."""
+    asked = f"GET /explore.js HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode() * 2000
+    deaf = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_AT_ONCE - 1)]
+    for connection in deaf:
+        connection.setblocking(False)
+        connection.send(asked)
+    wait_for(lambda: server.ask("GET", "/").status == 503)
+    wait_for(lambda: server.ask("GET", "/").status == 200)
+    for connection in deaf:
+        connection.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

@@ -217,11 +217,11 @@ def test_interrupted_twice_and_gone_on(slow: Path) -> None:
         wait_for(lambda before=done: items_in(journal) > before)
         process.send_signal(signal.SIGSTOP)  # or it is done before the second has started
         other = gen_dist("prepare", "many", "pack", *SLOWLY, cwd=slow)
-        assert (other.code, other.out) == (2, "")
-        assert other.err == "gen-dist: pack 'pack': another process is making it; wait for that, or stop it\n"
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)
         ended = finish(process)
+        assert (other.code, other.out) == (2, "")
+        assert other.err == "gen-dist: pack 'pack': another process is making it; wait for that, or stop it\n"
         assert ended.err == "gen-dist: interrupted; what is done is kept; give the same command again to go on\n"
         assert ended.code == 128 + number
         assert traces(process.pid) == []

@@ -53,12 +53,12 @@ def test_steps_have_no_page_faults(thread) -> None:
 
 
 GIVEN_BACK = """
-import threading
+import resource, threading
 import torch
 from gen_dist.engine.allocator import give_back_freed_memory, keep_freed_memory
 
 def megabytes():
-    return 4096 * int(open("/proc/self/statm").read().split()[1]) / 1e6
+    return resource.getpagesize() * int(open("/proc/self/statm").read().split()[1]) / 1e6
 
 def work():
     held = [torch.ones(1 << 18) for _ in range(200)]

@@ -1,5 +1,7 @@
 """Inception's features: against the definition layer by layer, its file refused where it is another, its converter."""
 
+import json
+import os
 import runpy
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from gen_dist.errors import UserError
-from gen_dist.scores.inception import EPSILON, FEATURES, inception_features, load_inception
+from gen_dist.scores.inception import FEATURES, inception_features, load_inception
 from tests.command import ROOT
 from tests.inception_file import noise_weights, write_noise_weights
 
@@ -43,7 +45,7 @@ class Naive:
         get = lambda part: self.tensors[f"{name}.{part}"]  # noqa: E731
         x = F.conv2d(x, get("conv.weight"), None, stride, padding)
         norm = [get(f"bn.{part}") for part in ("running_mean", "running_var", "weight", "bias")]
-        return F.relu(F.batch_norm(x, *norm, eps=EPSILON))
+        return F.relu(F.batch_norm(x, *norm, eps=1e-3))
 
     def chain(self, block, x, *steps):
         for name, padding in steps:
@@ -154,14 +156,23 @@ NORM = "Mixed_5b.branch1x1.bn.running_var"
 def test_weights_of_something_else(change, told, tmp_path):
     path = tmp_path / "other.safetensors"
     save_file(change(noise_weights()), path)
-    with pytest.raises(UserError, match="build_tools/inception.py makes one of the usual weights file") as caught:
+    with pytest.raises(
+        UserError, match="build_tools/inception.py of gen-dist.s source makes one of the usual weights file"
+    ) as caught:
         load_inception(path)
     assert f"inception '{path}': {told}" in str(caught.value)
 
 
+def header(dtype: str, shape: list[int]) -> bytes:
+    """A file of one tensor, of a type that torch does not have, or a size that nothing has."""
+    about = {"tensor": {"dtype": dtype, "shape": shape, "data_offsets": [0, int(dtype == "F8_E8M0")]}}
+    text = json.dumps(about).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(int(dtype == "F8_E8M0"))
+
+
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "weights.pth"
-    for content in (b"", b"\x80\x02}q\x00.", b"\xff" * 100):
+    for content in (b"", b"\x80\x02}q\x00.", b"\xff" * 100, header("F8_E8M0", [1]), header("F32", [0, 2**63])):
         path.write_bytes(content)
         with pytest.raises(UserError, match="is no safetensors file, or damaged"):
             load_inception(path)
@@ -169,10 +180,20 @@ def test_files_that_are_none(tmp_path):
         load_inception(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
         load_inception(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for special in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(UserError, match="is no file"):
+            load_inception(special)
     with open(path, "wb") as file:
         file.truncate(1 << 40)  # without blocks
     with pytest.raises(UserError, match="has more than"):
         load_inception(path)
+
+
+def test_weights_with_which_features_overflow(tmp_path):
+    save_file({name: tensor * 1e30 for name, tensor in noise_weights().items()}, tmp_path / "large.safetensors")
+    with pytest.raises(UserError, match="its features are not finite"):
+        inception_features(load_inception(tmp_path / "large.safetensors"), images(1, 16))
 
 
 def convert(*arguments: object) -> subprocess.CompletedProcess[str]:
