@@ -21,7 +21,10 @@ CHANNELS = {"vae-mnist": 1}
 WARM_UP = 3
 # By the beginnings of names; the first that fits.
 KINDS = {
-    "convolutions, products": ("mkldnn_convolution", "convolution", "mm", "addmm", "bmm", "baddbmm", "mkldnn_linear"),
+    "convolutions, products": (
+        "mkldnn_convolution", "convolution", "_convolution", "_Conv", "_Transposed", "mm", "addmm", "bmm", "baddbmm",
+        "mkldnn_linear",
+    ),
     "batch norm": ("native_batch_norm", "batch_norm", "var_mean"),
     "patches of products": ("im2col", "col2im", "unfold", "as_strided"),
     "optimiser, norms": ("_fused_", "_foreach", "Optimizer", "linalg", "addcdiv", "addcmul", "sqrt", "lerp"),
