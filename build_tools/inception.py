@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -41,7 +42,8 @@ def convert(source: Path, target: Path, checksum: str = CHECKSUM) -> int:
         part.write_bytes(save(kept))
         os.replace(part, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         return fail(f"'{error.filename or target}': {error.strerror}; name another file")
     print(f"{target}: {len(kept)} tensors, {target.stat().st_size:,} bytes")
     return 0
