@@ -15,7 +15,7 @@ from gen_dist.engine.tree import rounds
 
 MEMORY = 8  # steps over which a rank's seconds are averaged
 LEAST_STEPS = 5  # between two changes, and before the first
-LEAST_GAIN = 0.1  # of the step's predicted time: a smaller one is not worth a change
+LEAST_GAIN = 0.03  # of the step's predicted time: a smaller one is not worth a change
 DOUBT = 2.0  # by how many standard errors of the averages, about, a gain must be larger still
 KEPT_STEPS = 4 * MEMORY  # a step that is older weighs next to nothing
 
