@@ -22,6 +22,7 @@ from gen_dist.kernels import (
     random_crops,
     resize,
     resize_batch,
+    rmsprop,
     tree,
     ycc,
 )
@@ -68,6 +69,12 @@ def _draw() -> None:
 def _sum() -> None:
     for dtype in (np.float32, np.float64):
         tree.sum_rows(np.zeros((2, 1), dtype), np.zeros((1, 2), np.int64))
+
+
+def _optimise() -> None:
+    vector = np.zeros(1, np.float32)
+    for velocity in (None, vector.copy()):
+        rmsprop.step(vector, vector.copy(), vector.copy(), velocity, rate=0.0, decay=0.0, epsilon=1.0)
 
 
 def _augment() -> None:
@@ -133,7 +140,7 @@ def _find_duplicates() -> None:
 
 
 PARTS: dict[str, tuple[Callable[[], None], ...]] = {
-    "training": (_draw, _sum, _augment),
+    "training": (_draw, _sum, _optimise, _augment),
     "decoding": (_resize, _jpeg, _png, _cifar),
     "duplicates": (_find_duplicates,),
 }

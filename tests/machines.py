@@ -80,8 +80,7 @@ def cluster(made: Sequence[Machine], cpus: Sequence[int] | None = None) -> Itera
         join(made[1:], head, counts[1:])
         yield address
     finally:
-        for process in [machine.start("down") for machine in reversed(made)]:
-            finish(process)
+        leave(made)
 
 
 def join(made: Sequence[Machine], head: Machine, cpus: Sequence[int] | None = None) -> None:
@@ -102,3 +101,9 @@ def join(made: Sequence[Machine], head: Machine, cpus: Sequence[int] | None = No
     for process in joining:
         joined = finish(process)
         assert joined.code == 0, joined.err
+
+
+def leave(made: Sequence[Machine]) -> None:
+    """All of them at once."""
+    for process in [machine.start("down") for machine in reversed(made)]:
+        finish(process)

@@ -45,15 +45,20 @@ class _Key(NamedTuple):
 class _Task(NamedTuple):
     """A microbatch under way: it is whole when all its chunks are."""
 
-    microbatch: Microbatch
+    number: int  # of the microbatch in its read
+    plan: Future[Plan]  # of all microbatches that were asked for at once
+    part: slice  # of it, that of this one
     buffer: torch.Tensor
     chunks: list[Future[None]]
 
     def wait(self) -> Microbatch:
-        """Raises what a chunk raised."""
+        """Raises what a thread raised."""
         for chunk in self.chunks:
             chunk.result()
-        return self.microbatch
+        plan = self.plan.result()
+        return Microbatch(
+            self.number, plan.positions[self.part], plan.samples[self.part], self.buffer.permute(0, 3, 1, 2)
+        )
 
     def cancel(self) -> None:
         for chunk in self.chunks:
@@ -175,21 +180,33 @@ class Loader:
             task = self._tasks.pop(key)
             task.cancel()
             self._abandoned.append(task)
-        for key in wanted:
-            if key not in self._tasks:
-                self._tasks[key] = self._start(key)
+        missing = [key for key in wanted if key not in self._tasks]
+        for _, read in itertools.groupby(missing, lambda key: (key.step, key.read)):
+            self._start(list(read))
 
-    def _start(self, key: _Key) -> _Task:
-        plan, buffer = self.source.plan(self.batching.positions(*key)), self._buffer()
-        pixels = buffer.numpy()
-        chunks = [self._executor.submit(self._fill, pixels[chunk], plan.of(chunk)) for chunk in self._chunks]
-        microbatch = Microbatch(key.microbatch, plan.positions, plan.samples, buffer.permute(0, 3, 1, 2))
-        return _Task(microbatch, buffer, chunks)
+    def _start(self, keys: list[_Key]) -> None:
+        """Of one read. A thread makes the plan, for all at once; tasks begin in the order in which they are given."""
+        positions = np.concatenate([self.batching.positions(*key) for key in keys])
+        plan = self._executor.submit(self._plan, positions)
+        for place, key in enumerate(keys):
+            first, buffer = place * self.batching.microbatch_size, self._buffer()
+            pixels = buffer.numpy()
+            chunks = [self._executor.submit(self._fill, pixels[chunk], plan, first, chunk) for chunk in self._chunks]
+            part = slice(first, first + self.batching.microbatch_size)
+            self._tasks[key] = _Task(key.microbatch, plan, part, buffer, chunks)
 
-    def _fill(self, out: np.ndarray, plan: Plan) -> None:
+    def _plan(self, positions: np.ndarray) -> Plan:
         """In one of the threads."""
         started = time.perf_counter()
-        decoding, augmenting = self.source.fill(out, plan)
+        plan = self.source.plan(positions)
+        self._busy.add(0.0, 0.0, time.perf_counter() - started)
+        return plan
+
+    def _fill(self, out: np.ndarray, plan: Future[Plan], first: int, chunk: slice) -> None:
+        """In one of the threads. The plan has begun before, in this or another one."""
+        whole = plan.result()
+        started = time.perf_counter()
+        decoding, augmenting = self.source.fill(out, whole.of(slice(first + chunk.start, first + chunk.stop)))
         self._busy.add(decoding, augmenting, time.perf_counter() - started)
 
     def _buffer(self) -> torch.Tensor:

@@ -4,9 +4,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer, RMSprop
+from torch.optim import SGD, Adam, Optimizer
 
 from gen_dist.config import OptimizerSettings
+from gen_dist.engine.rmsprop import FusedRMSprop
 
 # What each kind keeps for a parameter, by torch's names.
 SLOTS = {
@@ -24,8 +25,9 @@ def build_optimizer(settings: OptimizerSettings, name: str, module: nn.Module) -
         return Adam(parameters, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
     momentum = settings.momentum
     if settings.kind == "rmsprop":
-        decay, epsilon = settings.beta2, settings.epsilon
-        optimizer: Optimizer = RMSprop(parameters, lr=rate, alpha=decay, eps=epsilon, momentum=momentum, foreach=True)
+        optimizer: Optimizer = FusedRMSprop(
+            parameters, lr=rate, alpha=settings.beta2, eps=settings.epsilon, momentum=momentum, foreach=True
+        )
     else:
         optimizer = SGD(parameters, lr=rate, momentum=momentum, fused=True)
     # Zeros, as torch would begin with. Its SGD cannot, where only some parameters have had a step (networks that grow);

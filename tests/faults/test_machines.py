@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.command import finish, last_state, reached, rows, wait_for
-from tests.machines import Machine, cluster, furnish, join
+from tests.machines import Machine, cluster, furnish, join, leave
 
 pytestmark = [pytest.mark.faults, pytest.mark.netns, pytest.mark.slow]
 STEPS = 400
@@ -158,11 +158,8 @@ def test_without_its_driver_or_its_head_a_run_ends_everywhere_and_can_be_resumed
         if program != "the driver":
             assert "gen-dist train --resume" in done.err
             assert "Traceback" not in done.out + done.err
-        for machine in machines:
-            if program != "the driver":
-                machine.gen_dist("down")
-        wait_for(lambda: program == "the driver" or all(machine.has_nothing() for machine in machines), 30)
-        if program != "the driver":
+            leave(machines)
+            wait_for(lambda: all(machine.has_nothing() for machine in machines), 30)
             up = head.gen_dist("up", "--num-cpus", 1)
             assert up.code == 0, up.err
             join(machines[1:], head)

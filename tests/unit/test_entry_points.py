@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen_dist.kernels import affine, augment, jpeg, png
+from gen_dist.kernels import affine, augment, jpeg, png, rmsprop
 from gen_dist.kernels.permutation import permute
 from gen_dist.kernels.philox import fill_normal, fill_uniform
 from gen_dist.kernels.tree import sum_rows
@@ -24,6 +24,10 @@ def floats(*shape):
     return np.zeros(shape, np.float32)
 
 
+def optimised(*lengths, dtype=np.float32):
+    rmsprop.step(*(np.zeros(length, dtype) for length in lengths), rate=0.1, decay=0.9, epsilon=1e-7)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -35,6 +39,10 @@ def floats(*shape):
         (lambda: permute(np.zeros(2, np.int64), POSITIONS, 5, 1, 2), "out: wants .* int64, 3; got int64, 2"),
         (lambda: permute(POSITIONS.copy(), POSITIONS, 2, 1, 2), r"indices: wants integers in \[0, 2\); got 0 to 2"),
         (lambda: permute(POSITIONS.copy(), POSITIONS, 0, 1, 2), r"n in \[1, 2\*\*62\].*; got 0, 1, 2"),
+        (lambda: optimised(3, 3, 3, dtype=np.float64), "weights: wants .* float32, any; got float64, 3"),
+        (lambda: optimised(3, 2, 3), "gradient: wants .* float32, 3; got float32, 2"),
+        (lambda: optimised(3, 3, 4), "squares: wants .* float32, 3; got float32, 4"),
+        (lambda: optimised(3, 3, 3, 1), "velocity: wants .* float32, 3; got float32, 1"),
         (lambda: sum_rows(ROWS.astype(np.float16), SUMS), "rows: wants .* float32, .*; got float16, 4 × 5"),
         (lambda: sum_rows(ROWS.copy(), SUMS + 1), r"sums: wants integers in \[0, 4\); got 1 to 4"),
         (lambda: sum_rows(ROWS.copy(), SUMS.ravel()), "sums: wants .* int64, any × 2; got int64, 4"),

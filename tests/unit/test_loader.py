@@ -360,6 +360,23 @@ def test_waiting_is_divided_as_the_threads_time_was():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no priority of their own")
+def test_a_read_is_planned_once_in_the_background():
+    planned = []
+    with loading() as loader:
+        plan = loader.source.plan
+
+        def watched(positions):
+            planned.append((threading.current_thread().name, len(positions)))
+            return plan(positions)
+
+        loader.source.plan = watched
+        consume(loader, range(3), [0, 1, 3])
+        loader.get(3, 0, [0, 1, 2, 3])  # only what is new
+    assert all(name.startswith("gen-dist-loader") for name, _ in planned)
+    assert [size for _, size in planned[:6]] == [9] * 6
+    assert 3 in [size for _, size in planned[6:]]
+
+
 def test_threads_that_load_give_way_to_those_that_compute():
     with loading(prefetch=0) as loader:
         loader.get(0, 0, [0])

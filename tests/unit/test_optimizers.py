@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim import RMSprop
 
 from gen_dist.config import OptimizerSettings
 from gen_dist.engine.optimizers import (
@@ -118,6 +119,47 @@ def test_an_optimizer_goes_on_from_its_slots(kind):
         for slot, value in kept.items():
             after.state[second.weight][slot].copy_(value)
     assert np.array_equal(take(settings, after, second, GRADIENTS[2:], first=2), expected)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_fused_rmsprop_is_torchs(layout, momentum):
+    """In the order in which weights lie in memory, also where gradients lie in another one."""
+    shapes = [(8, 3, 4, 4), (17,), ()]
+    generator = torch.Generator().manual_seed(1)
+    start = [torch.randn(shape, generator=generator) for shape in shapes]
+    start[0] = start[0].to(memory_format=layout)
+    ours, theirs = ([nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
+    settings = OptimizerSettings(kind="rmsprop", learning_rate=0.1, momentum=momentum)
+    one, other = build_optimizer(settings, "generator", nn.ParameterList(ours)), reference(settings, theirs)
+    for step in range(5):
+        for place, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
+            mine.grad, its.grad = (torch.randn(mine.shape, generator=generator),) * 2
+            if (place, step) == (1, 2):  # one without
+                mine.grad = its.grad = None
+        one.step()
+        other.step()
+    for mine, its in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)
+        for name, kept in other.state[its].items():
+            torch.testing.assert_close(one.state[mine][name], kept, rtol=1e-5, atol=1e-6)
+    assert not any(torch.equal(mine, first) for mine, first in zip(ours, start, strict=True))
+
+
+def reference(settings, parameters):
+    rate, momentum = settings.learning_rate, settings.momentum
+    return RMSprop(parameters, lr=rate, alpha=settings.beta2, eps=settings.epsilon, momentum=momentum)
+
+
+def test_where_parameters_are_not_float32_the_step_of_rmsprop_is_torchs_own():
+    ours, theirs = (nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    settings = OptimizerSettings(kind="rmsprop")
+    one, other = build_optimizer(settings, "generator", nn.ParameterList([ours])), reference(settings, [theirs])
+    for parameter, optimizer in ((ours, one), (theirs, other)):
+        parameter.grad = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+        optimizer.step()
+    assert torch.equal(ours, theirs)
+    assert ours[0] < 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""Torch's RMSprop, in one pass over memory: torch has such steps for Adam and SGD only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import RMSprop
+
+from gen_dist.kernels import rmsprop
+
+
+class FusedRMSprop(RMSprop):
+    """For float32 parameters on the CPU; where there are others, the step is torch's own."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        used = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if closure is not None or not all(map(self.is_plain, (parameter for parameter, _ in used))):
+            return super().step(closure)
+        for parameter, group in used:
+            state = self.state[parameter]
+            state["step"] += 1
+            rmsprop.step(
+                in_memory(parameter),
+                in_memory(laid_out_like(parameter)),
+                in_memory(state["square_avg"]),
+                in_memory(state["momentum_buffer"]) if group["momentum"] else None,
+                rate=group["lr"],
+                decay=group["alpha"],
+                epsilon=group["eps"],
+                momentum=group["momentum"],
+            )
+        return None
+
+    def is_plain(self, parameter: nn.Parameter) -> bool:
+        """Whether it is float32 on the CPU without gaps, and what is kept for it lies in memory as it does."""
+        kept = [tensor for name, tensor in self.state[parameter].items() if name != "step"]
+        plain = parameter.device.type == "cpu" and parameter.dtype == torch.float32
+        dense = torch.empty_like(parameter, device="meta").stride() == parameter.stride()
+        return plain and dense and all(tensor.stride() == parameter.stride() for tensor in kept)
+
+
+def laid_out_like(parameter: nn.Parameter) -> Tensor:
+    """Its gradient, copied where that lies in memory in another order."""
+    gradient = parameter.grad
+    assert gradient is not None
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+
+
+def in_memory(tensor: Tensor) -> np.ndarray:
+    """Its values, float32 (n), in the order in which they lie in memory."""
+    values: np.ndarray = tensor.detach().as_strided((tensor.numel(),), (1,)).numpy()
+    return values
