@@ -164,7 +164,7 @@ def contiguous(tensor: Tensor) -> Tensor:
 def read_tensors(file: str, files: Mapping[str, bytes]) -> dict[str, Tensor]:
     try:
         return load(files[file])
-    except (KeyError, ValueError, SafetensorError):
+    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError):  # the middle two: impossible sizes
         raise UserError(f"checkpoint file {file}: missing or corrupt; use an older checkpoint") from None
 
 

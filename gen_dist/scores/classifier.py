@@ -176,7 +176,7 @@ def load_lenet(path: Path) -> LeNet:
         lenet.load_state_dict(tensors, assign=True)
     except OSError as error:
         raise UserError(f"classifier '{path}': cannot be read ({error.strerror}); train one again") from error
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"classifier '{path}': is damaged, or no classifier of gen-dist; train one again") from error
     return _channels_last(lenet).eval().requires_grad_(False)
 

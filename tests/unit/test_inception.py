@@ -1,6 +1,5 @@
 """Inception's features: against the definition layer by layer, its file refused where it is another, its converter."""
 
-import json
 import os
 import runpy
 import subprocess
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from gen_dist.errors import UserError
 from gen_dist.scores.inception import FEATURES, inception_features, load_inception
 from tests.command import ROOT
+from tests.hostile_tensors import hostile_tensors
 from tests.inception_file import noise_weights, write_noise_weights
 
 CONVERTER = ROOT / "build_tools" / "inception.py"
@@ -163,16 +163,9 @@ def test_weights_of_something_else(change, told, tmp_path):
     assert f"inception '{path}': {told}" in str(caught.value)
 
 
-def header(dtype: str, shape: list[int]) -> bytes:
-    """A file of one tensor, of a type that torch does not have, or a size that nothing has."""
-    about = {"tensor": {"dtype": dtype, "shape": shape, "data_offsets": [0, int(dtype == "F8_E8M0")]}}
-    text = json.dumps(about).encode()
-    return len(text).to_bytes(8, "little") + text + bytes(int(dtype == "F8_E8M0"))
-
-
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "weights.pth"
-    for content in (b"", b"\x80\x02}q\x00.", b"\xff" * 100, header("F8_E8M0", [1]), header("F32", [0, 2**63])):
+    for content in (b"", b"\x80\x02}q\x00.", b"\xff" * 100, *hostile_tensors()):
         path.write_bytes(content)
         with pytest.raises(UserError, match="is no safetensors file, or damaged"):
             load_inception(path)

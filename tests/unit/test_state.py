@@ -9,6 +9,7 @@ import torch
 
 from gen_dist.checkpointing import OPTIMIZER, STATE, WEIGHTS
 from gen_dist.errors import UserError
+from tests.hostile_tensors import hostile_tensors
 from tests.training_cases import case, engine_of, run_steps
 
 
@@ -75,6 +76,7 @@ class Exploit:
         (WEIGHTS, b"rubbish", "weights.safetensors: missing or corrupt"),
         (WEIGHTS, None, "weights.safetensors: missing or corrupt"),
         (OPTIMIZER, pickle.dumps([1, 2]), "optimizer.safetensors: missing or corrupt"),
+        *((WEIGHTS, content, "weights.safetensors: missing or corrupt") for content in hostile_tensors()),
         (STATE, b"{", "state.json: missing or corrupt"),
         (STATE, b"[]", "state.json: missing or corrupt"),
         (STATE, b'{"format": 99, "step": 3}', "state.json: format 99; this version reads format 1"),
