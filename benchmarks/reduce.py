@@ -86,15 +86,16 @@ def fabrics(options: Options, workers: int) -> Iterator[tuple[Sequence[Link], Ab
     if loopback:
         yield loopback, Group(workers)
     if shaped:
-        yield shaped, group_on_hosts(workers, options.congestion)
+        yield shaped, group_on_hosts(workers, min(shaped), options.congestion)
 
 
 @contextmanager
-def group_on_hosts(workers: int, congestion: str | None) -> Iterator[Group | str]:
+def group_on_hosts(workers: int, slowest: float, congestion: str | None) -> Iterator[Group | str]:
+    """`slowest`: Mbit/s, of all links to come. Packets stay as large as they are when connections are made."""
     if reason := available():
         yield reason
         return
-    with hosts(workers) as own:
+    with hosts(workers, slowest) as own:
         for host in own if congestion else ():
             network = ip_interface(f"{host.address}/24").network  # a route's needs no permission from the machine
             host.run(["ip", "route", "replace", network, "dev", host.interface, "congctl", congestion])

@@ -26,8 +26,8 @@ def step(
         velocity: float32, n: what `momentum` keeps a part of; changed. None: no momentum.
         rate: the learning rate.
 
-    Every number is rounded to float32 where it is computed, in this order, on any processor. Raises ValueError for
-    other types and shapes.
+    Every number is rounded to float32 where it is computed, in torch's order, on any processor: a gradient's square may
+    overflow where its part in the mean does not. Raises ValueError for other types and shapes.
     """
     check_array("weights", weights, np.float32, (None,), written=True)
     check_array("gradient", gradient, np.float32, weights.shape)
@@ -46,7 +46,7 @@ def _step(
     added: np.float32, epsilon: np.float32,
 ) -> None:  # fmt: skip
     for i in range(weights.size):
-        squares[i] = kept * squares[i] + added * (gradient[i] * gradient[i])
+        squares[i] = kept * squares[i] + added * gradient[i] * gradient[i]
         weights[i] -= rate * (gradient[i] / (np.sqrt(squares[i]) + epsilon))
 
 
@@ -56,6 +56,6 @@ def _step_with_momentum(
     kept: np.float32, added: np.float32, epsilon: np.float32, momentum: np.float32,
 ) -> None:  # fmt: skip
     for i in range(weights.size):
-        squares[i] = kept * squares[i] + added * (gradient[i] * gradient[i])
+        squares[i] = kept * squares[i] + added * gradient[i] * gradient[i]
         velocity[i] = momentum * velocity[i] + gradient[i] / (np.sqrt(squares[i]) + epsilon)
         weights[i] -= rate * velocity[i]

@@ -80,7 +80,10 @@ class Host:
         return Traffic(*map(int, _must(read).split()))
 
     def shape(self, megabits: float | None) -> None:
-        """Give the link this rate in each direction, at once; None: as fast as the CPUs are."""
+        """Give the link this rate in each direction, at once; None: as fast as the CPUs are.
+
+        Connections keep the packet size of the rate at which they were made.
+        """
         largest = ["gso_max_size", str(_packet_bytes(megabits))]
         _must(["ip", "-n", self.name, "link", "set", self.interface, *largest])
         for namespace, device in ((self.name, self.interface), (self.switch, self.port)):

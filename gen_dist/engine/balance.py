@@ -45,7 +45,7 @@ class Balancer:
         check(seconds, self.ownership.workers)
         self.history.append(tuple(seconds))
         self.exchanges.append(exchange)
-        decided = rebalance(self.ownership, self.history, median(self.exchanges))
+        decided = rebalance(self.ownership, self.history, self.exchanges)
         if decided != self.ownership:
             self.ownership = decided
             self.history.clear()
@@ -53,22 +53,24 @@ class Balancer:
         return decided
 
 
-def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], exchange: float = 0.0) -> Ownership:
+def rebalance(ownership: Ownership, history: Sequence[Sequence[float]], exchanges: Sequence[float] = ()) -> Ownership:
     """The next step's ownership: another one only where that is clearly worth it.
 
     Args:
         ownership: the present one.
         history: the steps since it was decided, oldest first: seconds per microbatch of each rank.
-        exchange: seconds, see `Balancer.note`.
+        exchanges: seconds of each, see `Balancer.note`; none: the exchange costs nothing.
 
     Raises:
         ValueError: a step has not one finite number above 0 for each rank.
     """
     if len(history) < LEAST_STEPS:
         return ownership
-    doubt = DOUBT * noise(history) / math.sqrt(min(len(history), MEMORY))
     seconds = smoothed(history)
-    return improve(ownership, seconds, seconds_of_a_piece(ownership, seconds, exchange), LEAST_GAIN + doubt)
+    piece_seconds = seconds_of_a_piece(ownership, seconds, median(exchanges or [0.0]))
+    unsteady = noise(history) + spread(exchanges) / predicted(ownership, seconds, piece_seconds)
+    doubt = DOUBT * unsteady / math.sqrt(min(len(history), MEMORY))
+    return improve(ownership, seconds, piece_seconds, LEAST_GAIN + doubt)
 
 
 def improve(
@@ -104,6 +106,11 @@ def noise(history: Sequence[Sequence[float]]) -> float:
         median(abs(after - before) for before, after in pairwise(series)) / median(series)
         for series in zip(*history, strict=True)
     )
+
+
+def spread(exchanges: Sequence[float]) -> float:
+    """How many seconds the exchange differs from one step to the next, in the median."""
+    return median([abs(after - before) for before, after in pairwise(exchanges)] or [0.0])
 
 
 def choose_shares(ownership: Ownership, seconds: Sequence[float], piece_seconds: float = 0.0) -> Ownership:

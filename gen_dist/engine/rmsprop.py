@@ -32,6 +32,7 @@ class FusedRMSprop(RMSprop):
                 epsilon=group["eps"],
                 momentum=group["momentum"],
             )
+            torch.autograd.graph.increment_version(parameter)  # NumPy does not tell autograd that it has written
         return None
 
     def is_plain(self, parameter: nn.Parameter) -> bool:

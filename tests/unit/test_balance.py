@@ -107,14 +107,19 @@ def test_a_choice_is_an_ownership_no_worse_than_the_best_shares(seconds, more, p
     assert predicted(chosen, seconds, piece_seconds) <= predicted(best, seconds, piece_seconds)
 
 
+def exchange_of(ownership, seconds, piece_seconds):
+    """What it takes beyond computing."""
+    end = 0.0
+    for computed in rounds(ownership):
+        end = max(end, max(count * seconds[rank] for rank, count in computed.items())) + piece_seconds
+    return end + piece_seconds - step_seconds(ownership.shares, seconds)  # the sums come last
+
+
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.integers(0, 40), st.floats(0, 100), st.data())
 def test_how_long_a_piece_takes_is_found_from_the_exchange_that_it_makes(seconds, more, piece_seconds, data):
     present = Ownership.equal(len(seconds) + more, len(seconds))
     ownership = choose_shares(present, seconds, data.draw(st.floats(0, 10)))
-    end = 0.0
-    for computed in rounds(ownership):
-        end = max(end, max(count * seconds[rank] for rank, count in computed.items())) + piece_seconds
-    exchange = end + piece_seconds - step_seconds(ownership.shares, seconds)  # the sums come last
+    exchange = exchange_of(ownership, seconds, piece_seconds)
     assert seconds_of_a_piece(ownership, seconds, exchange) == pytest.approx(piece_seconds, rel=1e-6, abs=1e-9)
 
 
@@ -126,6 +131,19 @@ def test_a_slow_exchange_is_seen():
     for _ in range(LEAST_STEPS):
         slow = balancer.note([5.0, 7.0], exchange=400.0)
     assert slow.shares == [8, 4]
+
+
+@pytest.mark.parametrize("piece_seconds", [1.8, 2.5, 3.2])
+def test_an_unsteady_exchange_moves_nothing(piece_seconds):
+    """Where 7 and 5 of 12 are as good as 8 and 4, which send less."""
+    for seed in range(5):
+        random, balancer = np.random.default_rng(seed), Balancer(Ownership.from_shares([7, 5]))
+        changes = 0
+        for _ in range(200):
+            before = balancer.ownership
+            exchange = exchange_of(before, [5.0, 7.0], piece_seconds) * random.uniform(0.5, 1.5)
+            changes += balancer.note([5.0, 7.0], exchange) != before
+        assert changes <= 1
 
 
 @pytest.mark.parametrize("seconds", [[], [1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0]])

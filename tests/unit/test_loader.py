@@ -359,7 +359,6 @@ def test_waiting_is_divided_as_the_threads_time_was():
         assert loader.split_wait({"data_wait": 2.0}) == {"data_wait": 2.0, "loading": 0.0}  # nobody has worked since
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no priority of their own")
 def test_a_read_is_planned_once_in_the_background():
     planned = []
     with loading() as loader:
@@ -377,6 +376,7 @@ def test_a_read_is_planned_once_in_the_background():
     assert 3 in [size for _, size in planned[6:]]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no priority of their own")
 def test_threads_that_load_give_way_to_those_that_compute():
     with loading(prefetch=0) as loader:
         loader.get(0, 0, [0])

@@ -146,6 +146,19 @@ def test_fused_rmsprop_is_torchs(layout, momentum):
     assert not any(torch.equal(mine, first) for mine, first in zip(ours, start, strict=True))
 
 
+def test_fused_rmsprop_takes_gradients_whose_squares_overflow():
+    """As after a VAE's first step, see `total_norm`."""
+    ours, theirs = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    settings = OptimizerSettings(kind="rmsprop", learning_rate=0.1, beta2=0.9)
+    one, other = build_optimizer(settings, "generator", nn.ParameterList([ours])), reference(settings, [theirs])
+    for parameter, optimizer in ((ours, one), (theirs, other)):
+        parameter.grad = torch.tensor([1.0, 3e19, 5e19])
+        optimizer.step()
+    assert torch.isfinite(other.state[theirs]["square_avg"]).all()
+    torch.testing.assert_close(one.state[ours]["square_avg"], other.state[theirs]["square_avg"])
+    torch.testing.assert_close(ours, theirs)
+
+
 def reference(settings, parameters):
     rate, momentum = settings.learning_rate, settings.momentum
     return RMSprop(parameters, lr=rate, alpha=settings.beta2, eps=settings.epsilon, momentum=momentum)
