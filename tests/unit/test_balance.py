@@ -133,17 +133,16 @@ def test_a_slow_exchange_is_seen():
     assert slow.shares == [8, 4]
 
 
-@pytest.mark.parametrize("piece_seconds", [1.8, 2.5, 3.2])
-def test_an_unsteady_exchange_moves_nothing(piece_seconds):
-    """Where 7 and 5 of 12 are as good as 8 and 4, which send less."""
-    for seed in range(5):
+def test_an_unsteady_exchange_moves_nothing():
+    """Where 7 and 5 of 12 are nearly as good as 8 and 4, which send less."""
+    changes = 0
+    for seed in range(10):
         random, balancer = np.random.default_rng(seed), Balancer(Ownership.from_shares([7, 5]))
-        changes = 0
         for _ in range(200):
             before = balancer.ownership
-            exchange = exchange_of(before, [5.0, 7.0], piece_seconds) * random.uniform(0.5, 1.5)
+            exchange = exchange_of(before, [5.0, 7.0], 2.8) * random.uniform(0.2, 1.8)
             changes += balancer.note([5.0, 7.0], exchange) != before
-        assert changes <= 1
+    assert changes <= 5  # 20 if only the seconds of computing were in doubt
 
 
 @pytest.mark.parametrize("seconds", [[], [1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0]])
