@@ -75,6 +75,17 @@ def after(first: Callable[[], None], then: Callable[..., T]) -> Callable[..., T]
     return both
 
 
+def at_forward(mark: Callable[[str], None], wait: Callable[[], None]) -> Callable[[str], None]:
+    """A stopwatch's `mark` that waits where a microbatch begins to be computed."""
+
+    def marked(part: str) -> None:
+        mark(part)
+        if part == "forward":
+            wait()
+
+    return marked
+
+
 def parse_fault(text: str) -> Fault:
     kind, *pairs = text.split()
     values: dict[str, Any] = dict(pair.split("=", 1) for pair in pairs)
@@ -125,7 +136,7 @@ class Injector:
                     source = engine.loader.source
                     source.fill = after(wait, source.fill)  # type: ignore[method-assign]
                 elif fault.stage == "compute":
-                    engine.check = after(wait, engine.check)
+                    engine.stopwatch.mark = at_forward(engine.stopwatch.mark, wait)  # type: ignore[method-assign, assignment]
                 else:
                     for optimizer in engine.state.optimizers.values():
                         optimizer.step = after(wait, optimizer.step)  # type: ignore[method-assign, assignment]

@@ -66,6 +66,7 @@ def test_what_is_planted_stands_in_its_part(stage, part, packs, tmp_path, monkey
     assert seconds_of.argmax() == PARTS.index(part)
     often = {"compute": config.train.microbatches, "optimise": 2, "data": 0}[stage]  # a step; of data some is hidden
     assert seconds_of[PARTS.index(part)] >= 0.9 * STEPS * often * seconds
+    assert seconds_of[PARTS.index("exchange")] < seconds  # and nowhere else
 
 
 @pytest.fixture
