@@ -1,9 +1,8 @@
 """Unequal machines: one of two is held to a third of a CPU; what each does alone, equal shares, and shares that follow.
 
 The driver and Ray's head have a machine of their own, so that the two do nothing but train; of their CPUs Ray's own
-processes take a part, which a machine alone does not have to pay. A machine that is shared changes its speed by a tenth
-within a quarter of an hour: so each trains alone before and after they train together, both at the same time, and the
-means count.
+processes take a part, which a machine alone does not have to pay. A machine that is shared changes its speed with time:
+so each trains alone before and after they train together, both at the same time, and the means count.
 
     python -m benchmarks.unequal [--preset dcgan-64] [--batch 128] [--megabits 1000] [--steps 60]
 """
