@@ -39,7 +39,7 @@ class FusedRMSprop(RMSprop):
         """Whether it is float32 on the CPU without gaps, and what is kept for it lies in memory as it does."""
         kept = [tensor for name, tensor in self.state[parameter].items() if name != "step"]
         plain = parameter.device.type == "cpu" and parameter.dtype == torch.float32
-        dense = torch.empty_like(parameter, device="meta").stride() == parameter.stride()
+        dense = parameter.is_contiguous() or parameter.is_contiguous(memory_format=torch.channels_last)
         return plain and dense and all(tensor.stride() == parameter.stride() for tensor in kept)
 
 
