@@ -25,33 +25,37 @@ from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import plan
 
 ROOT = Path(__file__).parents[1]
-PARAMETERS = {"vae-mnist": 815_000, "vae-64": 2_960_000, "dcgan-64": 6_340_000}
+SMALL = "a few numbers"
+PARAMETERS = {SMALL: 32, "`vae-mnist`": 815_000, "`vae-64`": 2_960_000, "`dcgan-64`": 6_340_000}
 WAYS = ("memory", "sockets")
 SECONDS = 60
 
 
 def measure(group: dist.ProcessGroup, elements: int, turns: int) -> dict[str, list[float]]:
-    """Seconds of each transfer, both ways. Raises AssertionError if they give different sums."""
+    """Seconds of each transfer, both ways; and the processor's, where messages go through sockets. Raises
+    AssertionError if the ways give different sums."""
     exchanges = {"memory": Exchange(group)}
     with mock.patch.object(shared_memory, "machine_number", return_value=0):
         exchanges["sockets"] = Exchange(group)
     assert len(exchanges["memory"].memory.peers) == group.size() - 1, "memory cannot be shared here"
     vectors = {way: exchanges[way].allocate(elements, torch.empty(0)) for way in WAYS}
     order = plan(Ownership.equal(group.size(), group.size()))
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    found: dict[str, list[float]] = {way: [] for way in (*WAYS, "processor")}
     for _ in range(turns):
         for way in WAYS:
             vectors[way].copy_(torch.arange(elements) % 7 + group.rank())
             dist.barrier(group)
-            began = time.perf_counter()
+            began, processor = time.perf_counter(), time.process_time()
             transfer = Transfer(exchanges[way], elements, torch.float32, order, 0, lambda: None, shared=True)
             transfer.send(vectors[way])
             transfer.sum()
             transfer.finish()
+            if way == "sockets":
+                found["processor"].append(time.process_time() - processor)
             dist.barrier(group)
             found[way].append(time.perf_counter() - began)
         assert torch.equal(vectors["memory"], vectors["sockets"])
-    exchanges["memory"].memory.forget()
+    exchanges["memory"].reset()
     return found
 
 
@@ -99,11 +103,14 @@ def main() -> None:
         for preset, elements in PARAMETERS.items():
             times = run(workers, elements, given.turns)
             sockets, memory = (1000 * statistics.median(times[way]) for way in ("sockets", "memory"))
+            if preset == SMALL:  # a piece and a sum, to and from each other worker
+                message = 1e6 * statistics.median(times["processor"]) / (4 * (workers - 1))
             size = 4e-6 * elements
             print(
-                f"| {workers} | `{preset}` | {size:.1f} | {sockets:.1f} | {memory:.1f} | {memory / sockets:.2f} |",
+                f"| {workers} | {preset} | {size:.1f} | {sockets:.2f} | {memory:.2f} | {memory / sockets:.2f} |",
                 flush=True,
             )
+        print(f"processor time of a message through a socket: {message:.0f} microseconds\n", flush=True)
 
 
 if __name__ == "__main__":

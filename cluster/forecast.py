@@ -145,8 +145,8 @@ class Forecast:
             asked = [(node, self.probes[node][0]) for _, node in inside]
             rates = self.ask(asked, lambda probe: probe.reading_rate.remote(), START_SECONDS)
             for (number, _), rate in zip(inside, rates, strict=True):
-                link = found[number, number]
-                found[number, number] = replace(link, bytes_per_second=max(rate, link.bytes_per_second))
+                if rate:  # then messages go through memory too
+                    found[number, number] = replace(found[number, number], bytes_per_second=rate, latency_seconds=0.0)
         return found
 
     def ask(self, probes: Sequence[tuple[Node, Any]], question: Callable[[Any], Any], seconds: float) -> list[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gen_dist.cluster.link_ends import Link
-from gen_dist.cluster.step_time import PROCESSOR_SHARE, TRIPS, Parts
+from gen_dist.cluster.step_time import PROCESSOR_SHARE, Parts, latency_of
 from gen_dist.engine.costs import Costs, PhaseCosts
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import rounds
@@ -49,7 +49,7 @@ def project(
         end = exchange_end(phase, leaving, link, workers, ring)
         compute += phase.count * computed
         exchange += phase.count * max(0.0, end - computed)
-        latency += phase.count * (TRIPS + 2 * (workers - 1)) * (link.latency_seconds if workers > 1 else 0.0)
+        latency += phase.count * latency_of(phase, range(workers), link.latency_seconds, ring)
         fixed += phase.count * phase.fixed
     parts = Parts(compute, exchange, latency, fixed)
     alone = alone or microbatches

@@ -19,7 +19,8 @@ GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
 # Of the time that a piece takes the network while others are computed, what it takes the processor: between a fifth, on
 # machines of a CPU with links of 1 Gbit/s, and nearly all, on such of half a CPU, in trials that no command repeats.
 PROCESSOR_SHARE = 0.5
-TRIPS = 4  # one-way trips of a phase's exchange: pieces and sums, each announced before it is sent
+MESSAGE_SECONDS = 2e-5  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
+TRIPS = 4  # one-way trips of an exchange: pieces and sums, each announced before it is sent
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def predict(cluster: Cluster, places: Sequence[int], batch: Batch, ring: bool = 
         exchanged = exchange_end(cluster, places, leaving, phases, ring)
         compute += phase.count * computed
         exchange += phase.count * max(0.0, exchanged - computed)
-        latency += phase.count * latency_of(cluster, places)
+        latency += phase.count * latency_of(phase, places, longest_latency(cluster, places), ring)
         fixed += phase.count * max(each.fixed for each in phases)
     parts = Parts(compute, exchange, latency, fixed)
     alone = [cluster.machines[place].among(1) for place in places]
@@ -193,11 +194,19 @@ def seconds_of(cluster: Cluster, places: Sequence[int], sent: Mapping[tuple[int,
     return max(seconds, default=0.0)
 
 
-def latency_of(cluster: Cluster, places: Sequence[int]) -> float:
-    """Of a phase: the exchange's trips, and those of a ring by which all agree that numbers are finite."""
+def latency_of(phase: PhaseCosts, places: Sequence[int], seconds: float, ring: bool) -> float:
+    """What a phase's messages take, however short they are, of its exchange and of the one by which all agree that
+    numbers are finite: one-way trips of so many seconds, and the processor of who has most to send elsewhere."""
     workers = len(places)
-    longest = max((cluster.links[pair].latency_seconds for pair in pairs_of(places)), default=0.0)
-    return (TRIPS + 2 * (workers - 1)) * longest
+    trips = TRIPS + (2 * (workers - 1) if ring else TRIPS)
+    elsewhere = workers - min(map(places.count, places))
+    messages = 2 * 2 * elsewhere * (len(phase.sent) + 1)  # pieces and sums, sent and received
+    return (trips * seconds if workers > 1 else 0.0) + messages * MESSAGE_SECONDS
+
+
+def longest_latency(cluster: Cluster, places: Sequence[int]) -> float:
+    """In seconds."""
+    return max((cluster.links[pair].latency_seconds for pair in pairs_of(places)), default=0.0)
 
 
 def pairs_of(places: Sequence[int]) -> set[tuple[int, int]]:

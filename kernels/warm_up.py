@@ -14,6 +14,7 @@ from gen_dist.kernels import (
     cifar,
     digest,
     jpeg,
+    mailbox,
     near,
     perceptual,
     permutation,
@@ -68,7 +69,10 @@ def _draw() -> None:
 
 def _sum() -> None:
     for dtype in (np.float32, np.float64):
-        tree.sum_rows(np.zeros((2, 1), dtype), np.zeros((1, 2), np.int64))
+        tree.sum_vectors(np.zeros(1, dtype), [np.zeros(1, dtype)], np.zeros((1, 2), np.int64))
+    row = np.zeros(mailbox.WIDTH, np.int64)
+    mailbox.post(row, row[:0], 1)
+    mailbox.has_come(row, 1, 1)
 
 
 def _optimise() -> None:

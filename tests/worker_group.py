@@ -153,7 +153,7 @@ def watched() -> Iterator[list[str]]:
 
     def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def calling(*arguments: Any, **options: Any) -> Any:
-            if name == "microbatch" or arguments[-1]:  # `shared`: of gradients
+            if name == "microbatch" or arguments[4]:  # `shared`: of gradients
                 found.append(name)
             return call(*arguments, **options)
 

@@ -1,7 +1,7 @@
 """The `ddp` reducer: torch DistributedDataParallel around one module per phase."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +41,7 @@ class DDPReducer:
         with marking_the_end(program):
             (loss * scale).backward()
         numbers.append(vector)
-        return self.sum(torch.cat((torch.stack(numbers).sum(0), extra)))
+        return self.sum(torch.cat((torch.stack(numbers).sum(0), extra)), program.check)
 
     def wrap(self, program: PhaseProgram) -> DistributedDataParallel:
         name = program.phase.name
@@ -55,7 +55,7 @@ class DDPReducer:
             )
         return self.wrapped[name]
 
-    def sum(self, numbers: Tensor) -> Tensor:
+    def sum(self, numbers: Tensor, check: Callable[[], None]) -> Tensor:
         dist.all_reduce(numbers, group=self.group)
         return numbers
 

@@ -30,7 +30,7 @@ def raise_if_reproduced(engine: Engine, number: int, program: PhaseProgram) -> N
     for attempt in range(2):
         for index in engine.ownership.of((engine.rank + attempt) % workers):
             verdicts[attempt, index] = not is_finite(engine, number, program, index)
-    verdicts = engine.reducer.sum(verdicts)
+    verdicts = engine.reducer.sum(verdicts, engine.check)
     where = f"step {engine.state.step + 1}, {program.phase.name} phase"
     for index, (first, again) in enumerate(verdicts.T.tolist()):
         owner = engine.ownership.owner(index)

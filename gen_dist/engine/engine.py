@@ -237,7 +237,7 @@ class Engine:
     def agree(self, finite: bool) -> bool:
         """Whether all ranks find the phase finite: they must go on, or diagnose, together."""
         objections = torch.tensor([float(not finite)], dtype=torch.float64, device=self.device)
-        return self.reducer.sum(objections).item() == 0
+        return self.reducer.sum(objections, self.check).item() == 0
 
     def program(self, phase: Phase) -> PhaseProgram:
         """One program per phase name, kept, because a reducer builds buckets around it."""

@@ -3,7 +3,7 @@
 A reducer owns forward and backward of the owned microbatches, because reducing overlaps with them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -35,8 +35,9 @@ class Reducer(Protocol):
         """
         ...
 
-    def sum(self, numbers: Tensor) -> Tensor:
-        """The sum of the ranks' float64 vectors, on every rank; for whole numbers, as their order is not kept."""
+    def sum(self, numbers: Tensor, check: Callable[[], None]) -> Tensor:
+        """The sum of the ranks' float64 numbers, of one shape, on every rank; for whole numbers, as any order will do.
+        `check` raises where it is not worth waiting for."""
         ...
 
     def reset(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 
+from gen_dist.engine.gathering import gather_bytes
 from gen_dist.engine.state import State, hash_digests
 from gen_dist.errors import RunError
 
@@ -80,16 +81,6 @@ def first_difference(names: Sequence[str], digests: bytes, reference: bytes) -> 
             file, _, tensor = name.partition(" ")
             return f"tensor {tensor} of {file}"
     return "the step count"
-
-
-def gather_bytes(own: bytes, group: dist.ProcessGroup) -> list[bytes]:
-    """Every rank's bytes, of one length, in rank order."""
-    if not own:
-        return [b""] * group.size()
-    mine = torch.frombuffer(bytearray(own), dtype=torch.uint8)
-    gathered = [torch.empty_like(mine) for _ in range(group.size())]
-    dist.all_gather(gathered, mine, group=group)
-    return [bytes(part.tolist()) for part in gathered]
 
 
 def host_name() -> bytes:

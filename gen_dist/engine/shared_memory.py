@@ -1,14 +1,13 @@
 """Vectors that other processes of the same machine read where they are, in place of getting them through a socket.
 
-They lie in memory files, which have no name that could be left behind: a peer opens them by process and descriptor. On
-Linux only, and not between containers; there, nobody has anybody to share with.
+They lie in memory files. Where there are none, and between containers, nobody has anybody to share with.
 """
 
 import math
-import mmap
 import os
 import secrets
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from hashlib import sha256
@@ -20,6 +19,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from gen_dist.engine.gathering import gather
+from gen_dist.engine.memory_files import close_all, create_memory, open_memory
 
 # Who has the same ones has the same processes, and would reach this one through the loopback interface.
 MACHINE = ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/net", "/proc/self/ns/pid")
@@ -49,8 +51,8 @@ class Card:
     number: int = 0
 
     @property
-    def path(self) -> Path:
-        return Path(f"/proc/{self.process}/fd/{self.descriptor}")
+    def path(self) -> str:
+        return f"/proc/{self.process}/fd/{self.descriptor}"
 
 
 class SharedMemory:
@@ -60,6 +62,8 @@ class SharedMemory:
         self.peers: dict[int, int] = {}
         self._serials = count()
         self._own: list[Segment] = []
+        self._descriptors: list[int] = []  # theirs
+        weakref.finalize(self, close_all, self._descriptors)
         self._opened: dict[tuple[int, int], np.ndarray] = {}  # by process and serial number
 
     def meet(self, group: dist.ProcessGroup) -> None:
@@ -86,39 +90,34 @@ class SharedMemory:
 
     def create(self, elements: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """A vector of zeros that the peers can read, until `forget`."""
-        size = elements * dtype.itemsize
-        descriptor = os.memfd_create("gen-dist", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, size)
-        vector = torch.frombuffer(mmap.mmap(descriptor, size), dtype=dtype)
+        descriptor, memory = create_memory(elements * dtype.itemsize, self._descriptors)
+        vector = torch.frombuffer(memory, dtype=dtype)
         self._own.append(Segment(next(self._serials), descriptor, vector))
         return vector
 
-    def note(self, part: Tensor) -> Tensor:
-        """What a peer needs to `read` this part of a vector of ours."""
+    def note(self, part: Tensor) -> np.ndarray:
+        """What a peer needs to `look` at this part of a vector of ours: int64 (NOTE)."""
         for segment in self._own:
             offset = part.data_ptr() - segment.vector.data_ptr()
             if 0 <= offset < segment.bytes:
-                return torch.tensor([segment.serial, segment.descriptor, segment.bytes, offset])
+                return np.array([segment.serial, segment.descriptor, segment.bytes, offset])
         raise ValueError("not in a vector of `create`, or forgotten")
 
-    def read(self, peer: int, note: Tensor, into: Tensor) -> None:
-        """Copy the part that `peer` has noted; `into` says how much and which type.
+    def look(self, peer: int, note: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+        """The part that `peer` has noted, uint8 (size), where it is.
 
         Raises:
             DistError: the peer is gone.
         """
-        serial, descriptor, size, offset = note.tolist()
+        serial, descriptor, whole, offset = map(int, note[:NOTE])
         process = self.peers[peer]
         if (process, serial) not in self._opened:
-            self._opened[process, serial] = open_memory(Card(process=process, descriptor=descriptor).path, size)
-        length = into.numel() * into.element_size()
-        source = self._opened[process, serial][offset : offset + length]
-        into.numpy()[:] = source.view(into.numpy().dtype)
+            self._opened[process, serial] = open_memory(f"/proc/{process}/fd/{descriptor}", whole)
+        return self._opened[process, serial][offset : offset + size]
 
     def forget(self) -> None:
         """Give back what was created and opened. Vectors that are still held stay readable here."""
-        for segment in self._own:
-            os.close(segment.descriptor)
+        close_all(self._descriptors)
         self._own.clear()
         self._opened.clear()
 
@@ -133,7 +132,7 @@ def reading_rate(seconds: float) -> float:
     note, best, end = memory.note(vector), math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end or best == math.inf:
         began = time.perf_counter()
-        memory.read(0, note, into)
+        into.numpy()[:] = memory.look(0, note, into.nbytes).view(np.float32)
         best = min(best, time.perf_counter() - began)
     memory.forget()
     return into.numel() * into.element_size() / best
@@ -147,18 +146,6 @@ def is_true(card: Card) -> bool:
         return False
 
 
-def open_memory(path: Path, size: int) -> np.ndarray:
-    """Raises DistError where there is no such memory, any more."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return np.frombuffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ), np.uint8)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        raise dist.DistError(f"memory of a peer on this machine: {error}") from None
-
-
 def machine_number() -> int:
     """Equal on processes that can read each other's memory; 0 where none can."""
     if not hasattr(os, "memfd_create"):
@@ -168,11 +155,3 @@ def machine_number() -> int:
     except OSError:
         return 0
     return int.from_bytes(sha256(" ".join(known).encode()).digest()[:7]) + 1
-
-
-def gather(own: Sequence[int], group: dist.ProcessGroup) -> list[list[int]]:
-    """Every rank's numbers, in rank order."""
-    mine = torch.tensor(own, dtype=torch.int64)
-    gathered = [torch.empty_like(mine) for _ in range(group.size())]
-    dist.all_gather(gathered, mine, group=group)
-    return [part.tolist() for part in gathered]

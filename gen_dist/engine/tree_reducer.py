@@ -49,10 +49,9 @@ class TreeReducer:
         transfers += self.send_numbers(program, numbers, ownership, len(transfers))
         for transfer in transfers:
             transfer.sum()
-        for transfer in transfers:
-            transfer.finish()
+        sums = [transfer.finish() for transfer in transfers]
         self.stacks[program.phase.name].show(0)
-        return numbers[0]
+        return sums[-1].clone() if sums else numbers[0]
 
     def begin(self, program: PhaseProgram, ownership: Ownership) -> list[Transfer]:
         """One for each bucket, as far as they are known: what the others send arrives from now on."""
@@ -102,15 +101,20 @@ class TreeReducer:
         if transfers and add.settles is not None:
             transfers[number].send(stack.piece(add.settles, number))
 
-    def sum(self, numbers: Tensor) -> Tensor:
-        if self.exchange is not None:
-            dist.all_reduce(numbers, group=self.exchange.group)
-        return numbers
+    def sum(self, numbers: Tensor, check: Callable[[], None]) -> Tensor:
+        if self.exchange is None:
+            return numbers
+        ranks = self.exchange.world_size
+        order = plan(Ownership.equal(ranks, ranks))
+        transfer = Transfer(self.exchange, numbers.numel(), numbers.dtype, order, 0, check)
+        transfer.send(numbers.flatten())
+        transfer.sum()
+        return transfer.finish().reshape(numbers.shape).clone()
 
     def reset(self) -> None:
         self.stacks.clear()
         if self.exchange is not None:
-            self.exchange.memory.forget()
+            self.exchange.reset()
 
 
 @contextmanager

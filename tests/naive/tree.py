@@ -13,6 +13,8 @@ def tree_sum(leaves: list[np.ndarray]) -> np.ndarray:
     return tree_sum(leaves[:split]) + tree_sum(leaves[split:])
 
 
-def sum_rows(rows: np.ndarray, sums: np.ndarray) -> None:
+def sum_vectors(vectors: list[np.ndarray], sums: np.ndarray) -> np.ndarray:
+    sum_of = list(vectors)
     for into, added in sums:
-        rows[into] = rows[into] + rows[added]
+        sum_of[into] = sum_of[into] + sum_of[added]
+    return sum_of[0]

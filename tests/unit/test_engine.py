@@ -159,7 +159,7 @@ class OtherRank:
     def __init__(self, *found):
         self.found = found
 
-    def sum(self, verdicts):
+    def sum(self, verdicts, check):
         verdicts = verdicts.clone()
         for attempt, index in self.found:
             verdicts[attempt, index] += 1

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from gen_dist.kernels import affine, augment, jpeg, png, rmsprop
+from gen_dist.kernels import affine, augment, jpeg, mailbox, png, rmsprop
 from gen_dist.kernels.permutation import permute
 from gen_dist.kernels.philox import fill_normal, fill_uniform
-from gen_dist.kernels.tree import sum_rows
+from gen_dist.kernels.tree import sum_vectors
 
 POSITIONS = np.arange(3, dtype=np.int64)
 ROWS = np.zeros((4, 5), np.float32)
 SUMS = np.array([[0, 1], [2, 3]])
 
 
-IMAGES, ZERO = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1, np.int64)
+IMAGES, ZERO, EIGHT = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1, np.int64), np.zeros(8, np.int64)
 
 
 def augmented(out=None, images=IMAGES, **changes):
@@ -26,6 +26,10 @@ def floats(*shape):
 
 def optimised(*lengths, dtype=np.float32):
     rmsprop.step(*(np.zeros(length, dtype) for length in lengths), rate=0.1, decay=0.9, epsilon=1e-7)
+
+
+def summed(out=None, vectors=None, sums=SUMS):
+    sum_vectors(floats(3) if out is None else out, [floats(3)] * 4 if vectors is None else vectors, sums)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +47,17 @@ def optimised(*lengths, dtype=np.float32):
         (lambda: optimised(3, 2, 3), "gradient: wants .* float32, 3; got float32, 2"),
         (lambda: optimised(3, 3, 4), "squares: wants .* float32, 3; got float32, 4"),
         (lambda: optimised(3, 3, 3, 1), "velocity: wants .* float32, 3; got float32, 1"),
-        (lambda: sum_rows(ROWS.astype(np.float16), SUMS), "rows: wants .* float32, .*; got float16, 4 × 5"),
-        (lambda: sum_rows(ROWS.copy(), SUMS + 1), r"sums: wants integers in \[0, 4\); got 1 to 4"),
-        (lambda: sum_rows(ROWS.copy(), SUMS.ravel()), "sums: wants .* int64, any × 2; got int64, 4"),
+        (lambda: summed(floats(3).astype(np.float16)), "out: wants .* float32, any; got float16, 3"),
+        (lambda: summed(floats(3)[::-1]), "out: wants .*; got float32, 3 .not contiguous"),
+        (lambda: summed(vectors=[]), "vectors: wants at least one"),
+        (lambda: summed(vectors=[floats(3), floats(4)]), "vectors: wants .* float32, 3; got float32, 4"),
+        (lambda: summed(vectors=[floats(3), np.zeros(3)]), "vectors: wants .* float32, 3; got float64, 3"),
+        (lambda: summed(sums=SUMS + 1), r"sums: wants integers in \[0, 4\); got 1 to 4"),
+        (lambda: summed(sums=SUMS.ravel()), "sums: wants .* int64, any × 2; got int64, 4"),
+        (lambda: mailbox.post(np.zeros(7, np.int64), ZERO, 1), "row: wants .* int64, 8; got int64, 7"),
+        (lambda: mailbox.post(EIGHT.copy(), np.zeros(1), 1), "numbers: wants .* int64, any; got float64, 1"),
+        (lambda: mailbox.post(EIGHT.copy(), EIGHT, 1), "numbers: wants at most 7; got 8"),
+        (lambda: mailbox.has_come(np.zeros(8), 1, 1), "row: wants .* int64, 8; got float64, 8"),
         (lambda: augmented(out=IMAGES.copy()[:1], images=IMAGES, low=np.nan), "want finite numbers; got nan and 1.0"),
         (lambda: augmented(out=IMAGES, images=IMAGES), "out: wants memory of its own"),
         (lambda: augmented(scratch=(3, 4)), "scratch: wants one from make_scratch; got tuple"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gen_dist.cluster import step_time
 from gen_dist.cluster.link_ends import Link
 from gen_dist.cluster.projection import curve, project, where_half_is_lost, where_it_stops
 from gen_dist.cluster.step_time import Batch, Cluster, Machine, predict
@@ -28,7 +29,8 @@ def test_equal_machines_are_predicted_as_link_by_link(workers, megabits, ring):
     assert found.efficiency == pytest.approx(expected.efficiency)
 
 
-def test_with_a_part_of_its_own_each_the_step_grows_by_what_is_exchanged_only():
+def test_with_a_part_of_its_own_each_the_step_grows_by_what_is_exchanged_only(monkeypatch):
+    monkeypatch.setattr(step_time, "MESSAGE_SECONDS", 0.0)
     fast, slow = Link(100e9 / 8, 0.0), Link(100e6 / 8, 0.0)
     numbers = [1, 4, 64, 1024]
     points = curve(COSTS, fast, numbers, 4, 128, ring=False, weak=True)
@@ -48,7 +50,7 @@ def test_where_twice_the_workers_hardly_gain_it_stops_paying():
     slow = curve(COSTS, Link(1e6, 1e-3), [1, 2, 4, 8, 16], 16, 128, ring=False, weak=False)
     assert where_it_stops(slow) == 1
     assert where_half_is_lost(slow) == 2
-    late = curve(COSTS, Link(1e9, 1e-2), [2**n for n in range(11)], 4, 128, ring=False, weak=True)
+    late = curve(COSTS, Link(1e9, 1e-2), [2**n for n in range(11)], 4, 128, ring=True, weak=True)
     stop, rates = where_it_stops(late), {point.workers: point.images_per_second for point in late}
     assert 64 < stop < 1024
     assert rates[2 * stop] < 1.1 * rates[stop]

@@ -1,5 +1,6 @@
 """Vectors that another process reads: here this one, as its own peer."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -23,6 +24,11 @@ def memory():
     memory.forget()
 
 
+def seen(memory: SharedMemory, part: torch.Tensor) -> list[float]:
+    """A part of a float32 vector, as a peer sees it."""
+    return memory.look(PEER, memory.note(part), part.nbytes).view("f4").tolist()
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -32,31 +38,28 @@ def test_a_part_is_read_as_it_is_when_it_is_read(memory, dtype):
     vector = memory.create(1000, dtype)
     assert vector.dtype == dtype
     assert not vector.any()
-    note, into = memory.note(vector[100:300]), torch.empty(200, dtype=dtype)
+    part = vector[100:300]
+    note = memory.note(part)
     for step in range(3):
         vector.copy_(torch.arange(1000) + step)
-        memory.read(PEER, note, into)
-        assert torch.equal(into, vector[100:300])
+        assert memory.look(PEER, note, part.nbytes).tobytes() == part.numpy().tobytes()
 
 
 def test_several_vectors(memory):
     vectors = [memory.create(10).fill_(number) for number in range(3)]
-    into = torch.empty(4)
     for number in (2, 0, 1):
-        memory.read(PEER, memory.note(vectors[number][6:]), into)
-        assert into.tolist() == [number] * 4
+        assert seen(memory, vectors[number][6:]) == [number] * 4
 
 
 def test_what_was_forgotten_is_not_confused_with_what_came_after(memory):
     """Though it has the same descriptor."""
-    first, into = memory.create(8).fill_(1), torch.empty(8)
-    memory.read(PEER, memory.note(first), into)
+    first = memory.create(8).fill_(1)
+    assert seen(memory, first) == [1] * 8
     descriptor = memory.note(first)[1]
     memory.forget()
     second = memory.create(8).fill_(2)
     assert memory.note(second)[1] == descriptor
-    memory.read(PEER, memory.note(second), into)
-    assert into.tolist() == [2] * 8
+    assert seen(memory, second) == [2] * 8
     assert first.tolist() == [1] * 8  # still held
     with pytest.raises(ValueError, match="forgotten"):
         memory.note(first)
@@ -64,11 +67,20 @@ def test_what_was_forgotten_is_not_confused_with_what_came_after(memory):
 
 def test_nothing_is_left_open(memory):
     before = descriptors()
-    vector, into = memory.create(8), torch.empty(8)
-    memory.read(PEER, memory.note(vector), into)
+    vector = memory.create(8)
+    assert seen(memory, vector) == [0] * 8
     assert descriptors() > before
     memory.forget()
     del vector
+    assert descriptors() == before
+
+
+def test_who_is_forgotten_forgets():
+    before = descriptors()
+    memory = SharedMemory()
+    memory.create(8)
+    del memory
+    gc.collect()
     assert descriptors() == before
 
 
@@ -79,8 +91,7 @@ def test_what_no_peer_could_find(memory):
 
 
 def test_readers_cannot_write(memory):
-    vector, into = memory.create(8), torch.empty(8)
-    memory.read(PEER, memory.note(vector), into)
+    seen(memory, memory.create(8))
     [opened] = memory._opened.values()
     assert not opened.flags.writeable
 
@@ -106,10 +117,9 @@ def test_a_card_is_believed_if_its_number_is_there(memory):
 
 
 def test_another_file_of_that_number_is_a_broken_collective(memory):
-    vector, into = memory.create(8), torch.empty(8)
-    serial, descriptor, _, offset = memory.note(vector).tolist()
+    serial, descriptor, _, offset = memory.note(memory.create(8)).tolist()
     with pytest.raises(dist.DistError, match="memory of a peer"):
-        memory.read(PEER, torch.tensor([serial, descriptor, 1 << 20, offset]), into)
+        memory.look(PEER, [serial, descriptor, 1 << 20, offset], 32)
 
 
 def test_a_peer_that_is_gone_is_a_broken_collective(memory):
@@ -118,7 +128,7 @@ def test_a_peer_that_is_gone_is_a_broken_collective(memory):
     memory.peers = {PEER: process.pid}
     note = memory.note(memory.create(8))
     with pytest.raises(dist.DistError, match="memory of a peer on this machine"):
-        memory.read(PEER, note, torch.empty(8))
+        memory.look(PEER, note, 32)
 
 
 def test_the_rate_of_reading():

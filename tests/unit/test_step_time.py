@@ -2,11 +2,18 @@
 
 import pytest
 
+from gen_dist.cluster import step_time
 from gen_dist.cluster.link_ends import Link
 from gen_dist.cluster.step_time import Batch, Cluster, Machine, predict
 from gen_dist.engine.costs import Costs, PhaseCosts, Sent, blend
 
 MB = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def cost_of_messages(monkeypatch):
+    """None but where it is what is tested."""
+    monkeypatch.setattr(step_time, "MESSAGE_SECONDS", 0.0)
 
 
 def costs(microbatch, fixed=0.0, sent=(), count=1.0, name="all"):
@@ -16,7 +23,7 @@ def costs(microbatch, fixed=0.0, sent=(), count=1.0, name="all"):
 def cluster(*machines, megabytes=10.0, latency=0.0):
     """Machines of {workers at once: costs}; every link alike."""
     links = {(i, j): Link(megabytes * MB, latency) for i in range(len(machines)) for j in range(len(machines))}
-    return Cluster([Machine("abc"[i], known) for i, known in enumerate(machines)], links)
+    return Cluster([Machine("abcde"[i], known) for i, known in enumerate(machines)], links)
 
 
 def of(found):
@@ -40,11 +47,16 @@ def test_what_leaves_during_the_last_backward_pass_costs_nothing_until_it_is_too
     assert found.bottleneck == "network: 80 Mbit/s from a to b"
 
 
-def test_latency_counts_four_trips_and_those_of_the_agreement():
+@pytest.mark.parametrize(("ring", "trips"), [(False, 4 + 4), (True, 4 + 2 * 4)])
+def test_latency_counts_the_trips_of_the_exchange_and_of_the_agreement(ring, trips, monkeypatch):
     machine = {1: costs(0.01, 0.0, [(0, 0.0)])}
-    found = predict(cluster(machine, machine, machine, latency=0.125), [0, 1, 2], Batch(3, 3, True))
-    assert found.parts.latency == (4 + 2 * 2) * 0.125
+    monkeypatch.setattr(step_time, "MESSAGE_SECONDS", 0.25)
+    messages = 4 * 2 * 4  # pieces and sums, to and from four, of what is sent and of the agreement
+    found = predict(cluster(*[machine] * 5, latency=0.125), range(5), Batch(5, 5, True), ring)
+    assert found.parts.latency == trips * 0.125 + messages * 0.25
     assert found.bottleneck == "latency between machines"
+    together = predict(cluster({3: costs(0.01, 0.0, [(0, 0.0)])}, latency=0.125), [0, 0, 0], Batch(3, 3, True))
+    assert together.parts.latency == 8 * 0.125  # nothing leaves the machine
 
 
 @pytest.mark.parametrize(("megabytes", "exchange"), [(10, 0.15 + 0.3 + 0.3), (2, 0.75 + 1.5 + 1.5)])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.tree import Node, additions, pieces, plan, rounds
-from gen_dist.kernels.tree import sum_rows
+from gen_dist.kernels.tree import sum_vectors
 from tests.naive import tree as naive
 
 
@@ -53,9 +53,9 @@ def test_whoever_owns_what_the_sum_has_the_bits_of_the_tree(ownership, seed):
         assert len(stack) == plan(ownership).counts[rank] == len(pieces(ownership.microbatches, ownership.of(rank)))
         assert plan(ownership).first(rank) == len(rows)
         rows += stack
-    together = np.array(rows)
-    sum_rows(together, np.array(plan(ownership).sums, np.int64).reshape(-1, 2))
-    assert together[0].tobytes() == naive.tree_sum(list(leaves)).tobytes()
+    together = np.empty_like(rows[0])
+    sum_vectors(together, rows, np.array(plan(ownership).sums, np.int64).reshape(-1, 2))
+    assert together.tobytes() == naive.tree_sum(list(leaves)).tobytes()
 
 
 @given(ownerships())
@@ -102,9 +102,14 @@ def test_another_order_gives_other_bits():
 @pytest.mark.parametrize(("rows", "columns"), [(1, 7), (2, 0), (5, 2048), (6, 5001)])
 def test_the_kernel_does_what_its_naive_twin_does(dtype, rows, columns):
     generator = np.random.default_rng(rows)
-    values = generator.normal(size=(rows, columns)).astype(dtype)
+    vectors = [generator.normal(size=columns).astype(dtype) for _ in range(rows)]
+    before = [vector.copy() for vector in vectors]
     sums = np.array([(i, j) for j in range(rows - 1, 0, -1) for i in [generator.integers(0, j)]], np.int64)
-    expected = values.copy()
-    naive.sum_rows(expected, sums.reshape(-1, 2))
-    sum_rows(values, sums.reshape(-1, 2))
-    assert values.tobytes() == expected.tobytes()
+    sums = sums.reshape(-1, 2)
+    out = np.empty(columns, dtype)
+    sum_vectors(out, vectors, sums)
+    assert out.tobytes() == naive.sum_vectors(before, sums).tobytes()
+    assert all(map(np.array_equal, vectors, before))
+    sum_vectors(vectors[0], vectors, sums)  # in place
+    assert vectors[0].tobytes() == out.tobytes()
+    assert all(map(np.array_equal, vectors[1:], before[1:]))

@@ -32,8 +32,9 @@ from gen_dist.data.pixels import kernels_used
 from gen_dist.data.stream import Batching
 from gen_dist.draws import Draws
 from gen_dist.preparing.recipe import Recipe
+from gen_dist.kernels.mailbox import has_come, post
 from gen_dist.kernels.rmsprop import step
-from gen_dist.kernels.tree import sum_rows
+from gen_dist.kernels.tree import sum_vectors
 from gen_dist.preparing.duplicates import Duplicates, fingerprints
 from tests.unit.test_loader import EVERYTHING, FakePack
 with event.install_recorder("numba:compile") as recorder:
@@ -50,7 +51,10 @@ with event.install_recorder("numba:compile") as recorder:
             loader.close()
     draws = Draws(0).at(0, 0, np.arange(3))
     draws.normal("a", 5), draws.uniform("b", 2)
-    sum_rows(np.zeros((2, 3), np.float32), np.array([[0, 1]]))
+    sum_vectors(np.zeros(3, np.float32), [np.zeros(3, np.float32)] * 2, np.array([[0, 1]]))
+    row = np.zeros(8, np.int64)
+    post(row, np.zeros(2, np.int64), 1)
+    assert has_come(row, 1, 1)
     for velocity in (None, np.zeros(5, np.float32)):
         vectors = [np.ones(5, np.float32) for _ in range(3)]
         step(*vectors, velocity, rate=0.1, decay=0.9, epsilon=1e-7, momentum=0.5)
