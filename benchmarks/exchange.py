@@ -26,7 +26,7 @@ from gen_dist.engine.tree import plan
 
 ROOT = Path(__file__).parents[1]
 SMALL = "a few numbers"
-PARAMETERS = {SMALL: 32, "`vae-mnist`": 815_000, "`vae-64`": 2_960_000, "`dcgan-64`": 6_340_000}
+PARAMETERS = {SMALL: 128, "`vae-mnist`": 815_000, "`vae-64`": 2_960_000, "`dcgan-64`": 6_340_000}
 WAYS = ("memory", "sockets")
 SECONDS = 60
 
@@ -34,9 +34,9 @@ SECONDS = 60
 def measure(group: dist.ProcessGroup, elements: int, turns: int) -> dict[str, list[float]]:
     """Seconds of each transfer, both ways; and the processor's, where messages go through sockets. Raises
     AssertionError if the ways give different sums."""
-    exchanges = {"memory": Exchange(group)}
+    exchanges = {"memory": Exchange(group, SECONDS)}
     with mock.patch.object(shared_memory, "machine_number", return_value=0):
-        exchanges["sockets"] = Exchange(group)
+        exchanges["sockets"] = Exchange(group, SECONDS)
     assert len(exchanges["memory"].memory.peers) == group.size() - 1, "memory cannot be shared here"
     vectors = {way: exchanges[way].allocate(elements, torch.empty(0)) for way in WAYS}
     order = plan(Ownership.equal(group.size(), group.size()))

@@ -128,8 +128,8 @@ class Group:
 class LateTreeReducer(TreeReducer):
     """`tree` without overlap: everything is sent when the last backward is done."""
 
-    def __init__(self, group: dist.ProcessGroup | None) -> None:
-        super().__init__(group)
+    def __init__(self, group: dist.ProcessGroup | None, limit_seconds: float) -> None:
+        super().__init__(group, limit_seconds)
         self.kept: list[tuple[Transfer, Tensor]] = []
 
     def keep(self, stack: GradientStack, add: Add, number: int, transfers: Sequence[Transfer]) -> None:
@@ -165,6 +165,9 @@ class PlainReducer:
     def reset(self) -> None:
         pass
 
+    def leave(self) -> None:
+        pass
+
 
 class Worker:
     def __init__(self, rank: int, workers: int, group: dist.ProcessGroup | None) -> None:
@@ -190,7 +193,7 @@ class Worker:
         with mock.patch.object(shared_memory, "machine_number", return_value=0):  # the tables are of links
             engine = build_engine(assignment, Pack.open(assignment.pack), lambda where: None, self.group)
             if name == LATE:
-                return replace(engine, reducer=LateTreeReducer(self.group))
+                return replace(engine, reducer=LateTreeReducer(self.group, LONGEST_SECONDS))
         return replace(engine, reducer=PlainReducer()) if name == PLAIN else engine
 
     def time(self, reducer: str, steps: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
 # machines of a CPU with links of 1 Gbit/s, and nearly all, on such of half a CPU, in trials that no command repeats.
 PROCESSOR_SHARE = 0.5
 MESSAGE_SECONDS = 2e-5  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
+CHUNK_BYTES = 64  # a vector is summed by no more ranks than it has such chunks
 TRIPS = 4  # one-way trips of an exchange: pieces and sums, each announced before it is sent
 
 
@@ -196,11 +197,15 @@ def seconds_of(cluster: Cluster, places: Sequence[int], sent: Mapping[tuple[int,
 
 def latency_of(phase: PhaseCosts, places: Sequence[int], seconds: float, ring: bool) -> float:
     """What a phase's messages take, however short they are, of its exchange and of the one by which all agree that
-    numbers are finite: one-way trips of so many seconds, and the processor of who has most to send elsewhere."""
+    numbers are finite: one-way trips of so many seconds, and the processor of who sends and receives most of them."""
     workers = len(places)
-    trips = TRIPS + (2 * (workers - 1) if ring else TRIPS)
-    elsewhere = workers - min(map(places.count, places))
-    messages = 2 * 2 * elsewhere * (len(phase.sent) + 1)  # pieces and sums, sent and received
+    if ring:
+        others = workers - 1
+        messages, trips = 4 * others * (len(phase.sent) + 1), TRIPS + 2 * others
+    else:
+        others = workers - min(map(places.count, places))  # between machines; within one they go through memory
+        sums = sum(min(others, vector.bytes / CHUNK_BYTES) for vector in phase.sent)  # by so many others
+        messages, trips = 2 * others * (len(phase.sent) + 1) + 2 * sums, 2 * TRIPS
     return (trips * seconds if workers > 1 else 0.0) + messages * MESSAGE_SECONDS
 
 

@@ -113,8 +113,11 @@ class TrainWorker:
         try:
             self.faults.at("rendezvous")
             with process_group(self.meeting(membership), connections, trainer.config.train.device) as group:
-                trainer.join(place, group)
-                ending = trainer.run(self.turn.asked)
+                try:
+                    trainer.join(place, group)
+                    ending = trainer.run(self.turn.asked)
+                finally:
+                    trainer.leave()
             return Halted(trainer.standing, ended=ending is not Ending.PAUSED)
         except FaultyRank as error:
             return Halted(trainer.standing, broke=str(error), faulty=error.rank)

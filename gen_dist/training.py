@@ -66,6 +66,7 @@ def train(
         trainer.run(lambda: Asked(stop=stop()))
         return trainer.engine.state.step
     finally:
+        trainer.leave()
         trainer.close()
 
 
@@ -209,6 +210,10 @@ class Trainer:
         self.engine.state.load_files(files)
         self.engine.committed, self.engine.tallies, self.unsettled = [], [], None
 
+    def leave(self) -> None:
+        """The group, as it ends or before the others do."""
+        self.engine.reducer.leave()
+
     def close(self) -> None:
         self.engine.loader.close()
         self.engine.reducer.reset()
@@ -246,7 +251,9 @@ def build_engine(
 
 def build_reducer(config: RunConfig, group: dist.ProcessGroup | None) -> Reducer:
     """`group`: None where there is only one rank, which always sums in the tree's order."""
-    return DDPReducer(group) if group is not None and config.train.reducer == "ddp" else TreeReducer(group)
+    if group is not None and config.train.reducer == "ddp":
+        return DDPReducer(group)
+    return TreeReducer(group, config.cluster.timeout_seconds)
 
 
 def hold_together(state: State, config: RunConfig, group: dist.ProcessGroup | None, last: bool) -> str | None:

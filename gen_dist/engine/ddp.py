@@ -62,6 +62,9 @@ class DDPReducer:
     def reset(self) -> None:
         self.wrapped.clear()
 
+    def leave(self) -> None:
+        """The connections are closed with the group."""
+
 
 @contextmanager
 def marking_the_end(program: PhaseProgram) -> Iterator[None]:

@@ -76,17 +76,20 @@ class Posted:
 
 class Exchange:
     """One rank's link to the others. All ranks start the same transfers, in any order. On CPU only. Making one is
-    collective."""
+    collective.
 
-    def __init__(self, group: dist.ProcessGroup) -> None:
+    `limit_seconds`: the longest wait for a message of a peer with which memory is shared; others have the group's.
+    """
+
+    def __init__(self, group: dist.ProcessGroup, limit_seconds: float) -> None:
         self.group, self.rank, self.world_size = group, group.rank(), group.size()
         self.peers = [(self.rank + i) % self.world_size for i in range(1, self.world_size)]  # not all to rank 0 first
         self.bytes_sent = 0  # or read by others
         self.waiter = Waiter()
         self.memory, self.copies = SharedMemory(), SharedMemory()
         self.memory.meet(group)
-        self.copies.peers = self.memory.peers
-        self.mailbox = Mailbox(group, self.memory.peers)
+        self.mailbox = Mailbox(group, self.memory.peers, limit_seconds)
+        self.memory.peers = self.copies.peers = self.mailbox.peers
         self.buffers: dict[tuple[int, torch.dtype], Tensor] = {}
         self.copied: dict[tuple[int, torch.dtype], tuple[Tensor | None, Tensor | None]] = {}
 

@@ -43,3 +43,7 @@ class Reducer(Protocol):
     def reset(self) -> None:
         """Forget what was built around the parameters: others come into use, or the run ends."""
         ...
+
+    def leave(self) -> None:
+        """This rank takes part no more, perhaps before the others have noticed that anything is wrong."""
+        ...

@@ -3,6 +3,7 @@
 So any number of workers gets the same bits, if every microbatch's gradient has the same bits everywhere.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,10 +20,11 @@ from gen_dist.engine.tree import Add, additions, plan
 
 
 class TreeReducer:
-    """`group`: None for a single worker, which has nothing to exchange but sums in the same order."""
+    """`group`: None for a single worker, which has nothing to exchange but sums in the same order. `limit_seconds`: as
+    `Exchange`."""
 
-    def __init__(self, group: dist.ProcessGroup | None) -> None:
-        self.exchange = Exchange(group) if group is not None else None
+    def __init__(self, group: dist.ProcessGroup | None, limit_seconds: float = math.inf) -> None:
+        self.exchange = Exchange(group, limit_seconds) if group is not None else None
         self.rank = group.rank() if group is not None else 0
         self.allocate = self.exchange.allocate if self.exchange is not None else zeros
         self.stacks: dict[str, GradientStack] = {}
@@ -109,7 +111,14 @@ class TreeReducer:
         transfer = Transfer(self.exchange, numbers.numel(), numbers.dtype, order, 0, check)
         transfer.send(numbers.flatten())
         transfer.sum()
-        return transfer.finish().reshape(numbers.shape).clone()
+        result = transfer.finish().reshape(numbers.shape).clone()
+        if numbers.numel() > 1:  # a rank may end now: not before the others have seen all it had for them
+            self.sum(torch.zeros(1, dtype=torch.float64), check)
+        return result
+
+    def leave(self) -> None:
+        if self.exchange is not None:
+            self.exchange.mailbox.leave()
 
     def reset(self) -> None:
         self.stacks.clear()

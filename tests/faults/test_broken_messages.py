@@ -34,7 +34,7 @@ def main() -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "eth0"
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=LIMIT_SECONDS))
     assert dist.group.WORLD is not None
-    exchange = Exchange(dist.group.WORLD)
+    exchange = Exchange(dist.group.WORLD, LIMIT_SECONDS)
 
     def check() -> None:
         if select.select([sys.stdin], [], [], 0)[0]:

@@ -76,6 +76,7 @@ def test_nothing_is_left_open(memory):
 
 
 def test_who_is_forgotten_forgets():
+    gc.collect()
     before = descriptors()
     memory = SharedMemory()
     memory.create(8)

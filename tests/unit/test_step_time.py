@@ -47,11 +47,15 @@ def test_what_leaves_during_the_last_backward_pass_costs_nothing_until_it_is_too
     assert found.bottleneck == "network: 80 Mbit/s from a to b"
 
 
-@pytest.mark.parametrize(("ring", "trips"), [(False, 4 + 4), (True, 4 + 2 * 4)])
-def test_latency_counts_the_trips_of_the_exchange_and_of_the_agreement(ring, trips, monkeypatch):
-    machine = {1: costs(0.01, 0.0, [(0, 0.0)])}
+@pytest.mark.parametrize(
+    ("ring", "trips", "messages"),
+    # Four others: pieces in and sums out, of what is sent and of the agreement; of the first also out and in, but in
+    # a ring every rank takes part in every sum.
+    [(False, 4 + 4, 2 * 4 * 2 + 2 * 4), (True, 4 + 2 * 4, 4 * 4 * 2)],
+)
+def test_latency_counts_the_trips_of_the_exchange_and_of_the_agreement(ring, trips, messages, monkeypatch):
+    machine = {1: costs(0.01, 0.0, [(320, 0.0)])}
     monkeypatch.setattr(step_time, "MESSAGE_SECONDS", 0.25)
-    messages = 4 * 2 * 4  # pieces and sums, to and from four, of what is sent and of the agreement
     found = predict(cluster(*[machine] * 5, latency=0.125), range(5), Batch(5, 5, True), ring)
     assert found.parts.latency == trips * 0.125 + messages * 0.25
     assert found.bottleneck == "latency between machines"
