@@ -19,7 +19,7 @@ GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
 # Of the time that a piece takes the network while others are computed, what it takes the processor: between a fifth, on
 # machines of a CPU with links of 1 Gbit/s, and nearly all, on such of half a CPU, in trials that no command repeats.
 PROCESSOR_SHARE = 0.5
-MESSAGE_SECONDS = 2e-5  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
+MESSAGE_SECONDS = 1e-4  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
 CHUNK_BYTES = 64  # a vector is summed by no more ranks than it has such chunks
 TRIPS = 4  # one-way trips of an exchange: pieces and sums, each announced before it is sent
 
@@ -199,6 +199,7 @@ def latency_of(phase: PhaseCosts, places: Sequence[int], seconds: float, ring: b
     """What a phase's messages take, however short they are, of its exchange and of the one by which all agree that
     numbers are finite: one-way trips of so many seconds, and the processor of who sends and receives most of them."""
     workers = len(places)
+    messages: float
     if ring:
         others = workers - 1
         messages, trips = 4 * others * (len(phase.sent) + 1), TRIPS + 2 * others
