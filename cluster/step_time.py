@@ -19,7 +19,7 @@ GOOD = 0.9  # efficiency from which on nothing is said to hold the cluster up
 # Of the time that a piece takes the network while others are computed, what it takes the processor: between a fifth, on
 # machines of a CPU with links of 1 Gbit/s, and nearly all, on such of half a CPU, in trials that no command repeats.
 PROCESSOR_SHARE = 0.5
-MESSAGE_SECONDS = 1e-4  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
+MESSAGE_SECONDS = 5e-5  # of the processor's time, to send or to receive one: `python -m benchmarks.exchange`
 CHUNK_BYTES = 64  # a vector is summed by no more ranks than it has such chunks
 TRIPS = 4  # one-way trips of an exchange: pieces and sums, each announced before it is sent
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from gen_dist.cluster.link_ends import Link
 from gen_dist.cluster.projection import LEAST_GAIN, Point, curve, where_half_is_lost, where_it_stops
+from gen_dist.cluster.step_time import MESSAGE_SECONDS
 from gen_dist.config import RunConfig
 from gen_dist.engine.costs import Costs
 from gen_dist.engine.hardware import detect_hardware, resolve_hardware
@@ -18,7 +19,7 @@ Found = dict[str, Any]
 
 ASSUMED = (
     "assumed: one worker a machine, all like this one; each with a link of its own, full rate both ways; a network "
-    "that holds nobody up; no stragglers; messages cost the processor nothing beyond what is measured here"
+    f"that holds nobody up; no stragglers; a message takes {1e3 * MESSAGE_SECONDS:g} ms of the processor to send or to receive"
 )
 
 

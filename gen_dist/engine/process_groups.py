@@ -54,7 +54,8 @@ class Connections:
             raise GroupBroken("the group was broken off")
 
     def break_off(self) -> None:
-        """Everything that waits for the group or its store raises, now and from now on. From any thread."""
+        """What waits for the group's connections or its store raises, now and from now on; what waits for a neighbour's
+        memory, when it next looks at `broken` (`engine/mailbox.py`). From any thread."""
         self.broken = True
         if self.abort is not None:
             self.abort()
