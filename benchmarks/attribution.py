@@ -28,7 +28,7 @@ from tests.hosts import available
 from tests.machines import cluster
 
 PRESET = ("dcgan-emoji", "cluster.balance=equal", "--workers", "2", "--steps")
-STEPS = 15
+STEPS = 45
 MARKS_OF_A_PHASE = 30  # about
 RIGHT_ROW, RIGHT_GAIN, RIGHT_NAMES = 0.1, 0.2, 0.95
 BOTH = (0, 1)
