@@ -7,11 +7,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TypeVar
 
+from gen_dist.cluster.adapting_ray import SIGNALS, adapt_ray
 from gen_dist.cluster.head_probe import SAME_MINOR_PYTHON
 from gen_dist.cluster.janitor import dismiss, hire
 from gen_dist.cluster.node_processes import is_running
@@ -19,9 +18,7 @@ from gen_dist.cluster.node_record import TOKEN_VARIABLES, saved_way
 from gen_dist.cluster.placement import Node
 from gen_dist.errors import RunError, UserError
 
-T = TypeVar("T")
 MEGABYTE = 1_000_000
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NEVER_BY_ITSELF = {"RAY_ENABLE_AUTO_CONNECT": "0"}  # a call after the end would start a cluster without our token
 LONGEST_TEMPORARY_FOLDER = 28  # Unix socket paths end at 107 bytes
 
@@ -201,43 +198,6 @@ def make_folder(base: str | None = None) -> str:
         if base is None:
             raise
         raise UserError(f"--temp-dir {base}: {error.strerror}; name a folder that is there and yours") from None
-
-
-def adapt_ray() -> None:
-    """Change five things that Ray has no setting for; the first saves much of the start and of the end."""
-    import ray._private.services
-    import ray._private.utils
-    import ray._private.worker
-    from ray._private.node import Node as RayNode
-
-    def nothing(*args: object, **kwargs: object) -> None:
-        pass
-
-    # A local run uses neither the autoscaler's monitor, the log monitor nor the dashboard, and would wait for them.
-    for name in ("start_monitor", "start_log_monitor", "start_api_server"):
-        setattr(RayNode, name, nothing)
-    # Ray prints a paragraph for each dead worker; the supervisor says it in a line.
-    ray._private.worker.print_to_stdstream = nothing
-    # Nor is it news that questions to a lost one stay without an answer.
-    ray._private.worker._unhandled_error_handler = nothing
-    # Ray's handler of SIGTERM exits at once; ours finishes the step.
-    ray._private.utils.set_sigterm_handler = nothing
-    # A signal to our process group, such as a closing terminal's, must reach Ray's processes through us only.
-    services = vars(ray._private.services)
-    services["ConsolePopen"] = partial(_start_process, services["ConsolePopen"])
-
-
-def _start_process(
-    popen: Callable[..., T], *args: object, preexec_fn: Callable[[], None] | None = None, **options: object
-) -> T:
-    """Start one of Ray's processes in a group of its own, and without the mask of `signals_held`."""
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        if preexec_fn is not None:
-            preexec_fn()
-
-    return popen(*args, preexec_fn=prepare, process_group=0, **options)
 
 
 @contextmanager

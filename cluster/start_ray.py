@@ -6,8 +6,8 @@ terminal's signals do not reach it.
 
 import sys
 
+from gen_dist.cluster.adapting_ray import adapt_ray
 from gen_dist.cluster.keeper import hire_keeper
-from gen_dist.cluster.session import adapt_ray
 
 if __name__ == "__main__":
     adapt_ray()

@@ -30,6 +30,7 @@ from gen_dist.data.pack import Pack
 from gen_dist.engine.hardware import detect_hardware
 from gen_dist.errors import FaultyRank
 from gen_dist.events import Message, Where
+from gen_dist.garbage import collect_as_usual, collect_seldom
 from gen_dist.preparing.resolving import locate_pack
 from gen_dist.source_hash import source_hash
 
@@ -46,6 +47,7 @@ class TrainWorker:
 
     def __init__(self, number: int) -> None:
         """`number`: how many workers were started before this one."""
+        collect_seldom()
         self.where = "start-up"
         self.outbox = Outbox()
         self.turn = Turn()
@@ -82,6 +84,7 @@ class TrainWorker:
         """
         from gen_dist.training import Trainer
 
+        collect_as_usual()
         self.alive = time.monotonic()
         threading.Thread(target=self.watch_supervisor, daemon=True).start()
         assignment = replace(assignment, pack=self.pack, resume=resume, init=init)

@@ -31,6 +31,7 @@ from gen_dist.engine.stopwatch import Stopwatch, clock_of
 from gen_dist.engine.tally import Asked
 from gen_dist.engine.tree_reducer import TreeReducer
 from gen_dist.events import Event, Timeline, Where
+from gen_dist.garbage import collect_as_usual
 from gen_dist.kernels.warm_up import warm_up
 from gen_dist.objectives.build import build_objective
 from gen_dist.objectives.ones import Ones
@@ -60,6 +61,7 @@ def train(
     Returns:
         The number of finished steps.
     """
+    collect_as_usual()
     trainer = Trainer(assignment, send, watch)
     try:
         trainer.join(trainer.first_place(), group)

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from gen_dist.errors import RunError, UserError
+from gen_dist.garbage import collect_seldom
 from gen_dist.launch.commands import (
     configs,
     diff,
@@ -65,6 +66,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run a command; bad input is one line and exit code 2, a failed run one message and exit code 1."""
+    collect_seldom()
     try:
         with stop_on_signals(graceful=False, afterwards=signal.SIG_IGN):  # the exit code is decided then
             code = run()

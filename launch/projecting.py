@@ -19,7 +19,8 @@ Found = dict[str, Any]
 
 ASSUMED = (
     "assumed: one worker a machine, all like this one; each with a link of its own, full rate both ways; a network "
-    f"that holds nobody up; no stragglers; a message takes {1e3 * MESSAGE_SECONDS:g} ms of the processor to send or to receive"
+    f"that holds nobody up; no stragglers; a message takes {1e3 * MESSAGE_SECONDS:g} ms of the processor to send or to "
+    "receive"
 )
 
 

@@ -4,9 +4,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Optimizer
 
 from gen_dist.config import OptimizerSettings
+from gen_dist.engine.lean_optimizers import LeanAdam, LeanSGD, leave_compiler_out
 from gen_dist.engine.rmsprop import FusedRMSprop
 
 # What each kind keeps for a parameter, by torch's names.
@@ -19,17 +20,18 @@ SLOTS = {
 
 def build_optimizer(settings: OptimizerSettings, name: str, module: nn.Module) -> Optimizer:
     """The optimiser of the module `name`. `set_rate` comes before each of its steps."""
+    leave_compiler_out()
     rate, parameters = peak_rate(settings, name), list(module.parameters())
     if settings.kind == "adam":
         betas = settings.beta1, settings.beta2
-        return Adam(parameters, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+        return LeanAdam(parameters, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
     momentum = settings.momentum
     if settings.kind == "rmsprop":
         optimizer: Optimizer = FusedRMSprop(
             parameters, lr=rate, alpha=settings.beta2, eps=settings.epsilon, momentum=momentum, foreach=True
         )
     else:
-        optimizer = SGD(parameters, lr=rate, momentum=momentum, fused=True)
+        optimizer = LeanSGD(parameters, lr=rate, momentum=momentum, fused=True)
     # Zeros, as torch would begin with. Its SGD cannot, where only some parameters have had a step (networks that grow);
     # its RMSprop counts steps on the CPU, where a group of GPUs cannot send them.
     slots = {slot for slot in SLOTS[settings.kind] if momentum or slot != "momentum_buffer"}

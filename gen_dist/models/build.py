@@ -15,10 +15,15 @@ def build_modules(config: RunConfig, channels: int, device: str | torch.device =
     modules = construct(config, channels)
     draws = Draws(config.seed)
     for name, module in modules.items():
-        module.to_empty(device="cpu")
+        allocate(module)
         initialise(name, module, draws, config.model.initial_weights)
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return modules
+
+
+def allocate(module: nn.Module) -> None:
+    """Memory for what has none: as `to_empty`, which imports a library of symbolic algebra for it."""
+    module._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
 
 
 def construct(config: RunConfig, channels: int) -> Modules:

@@ -1,11 +1,14 @@
 """Addresses are checked before Ray spends a minute on them."""
 
+import inspect
 import socket
 import subprocess
 import sys
 
 import pytest
+from ray._private.state import GlobalState
 
+from gen_dist.cluster import adapting_ray
 from gen_dist.cluster.session import check_address
 from gen_dist.errors import UserError
 
@@ -44,6 +47,26 @@ def test_what_is_changed_inside_ray_is_there():
     assert callable(ray._private.worker.print_to_stdstream)
     assert callable(ray._private.utils.set_sigterm_handler)
     assert issubclass(ray._private.services.ConsolePopen, subprocess.Popen)
+    assert list(inspect.signature(ray._private.services.get_node).parameters) == ["gcs_address", "node_id"]
+
+
+def test_ray_is_asked_for_a_node_once_it_is_known(monkeypatch):
+    """Where it is not, Ray sleeps for a second before it looks again."""
+    known = iter([[], [{"NodeID": "other"}], [{"NodeID": "other"}, {"NodeID": "this"}]])
+    asked = []
+    monkeypatch.setattr(GlobalState, "_initialize_global_state", lambda state, options: None)
+    monkeypatch.setattr(GlobalState, "node_table", lambda state: next(known))
+    found = adapting_ray._get_node(lambda *of: asked.append(of) or "it", "127.0.0.1:1", "this")
+    assert found == "it"
+    assert asked == [("127.0.0.1:1", "this")]
+    assert not list(known)
+
+
+def test_ray_is_asked_too_for_a_node_that_does_not_come(monkeypatch):
+    monkeypatch.setattr(GlobalState, "_initialize_global_state", lambda state, options: None)
+    monkeypatch.setattr(GlobalState, "node_table", lambda state: [])
+    monkeypatch.setattr(adapting_ray, "REGISTER_SECONDS", 0.1)
+    assert adapting_ray._get_node(lambda *of: "what Ray says", "127.0.0.1:1", "this") == "what Ray says"
 
 
 def test_a_local_cluster_refuses_to_start_without_its_token():
