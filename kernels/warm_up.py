@@ -11,6 +11,7 @@ import numpy as np
 from gen_dist.kernels import (
     affine,
     augment,
+    bfloat16,
     cifar,
     digest,
     jpeg,
@@ -70,6 +71,7 @@ def _draw() -> None:
 def _sum() -> None:
     for dtype in (np.float32, np.float64):
         tree.sum_vectors(np.zeros(1, dtype), [np.zeros(1, dtype)], np.zeros((1, 2), np.int64))
+    bfloat16.add(np.zeros(1, np.float32), np.zeros(1, np.uint16))
     row = np.zeros(mailbox.WIDTH, np.int64)
     mailbox.post(row, row[:0], 1)
     mailbox.has_come(row, 1, 1)

@@ -22,6 +22,7 @@ class DDPReducer:
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group, self.world_size = group, group.size()
         self.wrapped: dict[str, DistributedDataParallel] = {}
+        self.receive = None  # DDP waits for what comes into `grad`
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int

@@ -125,7 +125,7 @@ class Engine:
         self.report(phase, "compute")
         program.zero_grad(set_to_none=True)
         extra = self.tally(asked).to(self.device)
-        with weights_cast_once(self.state.modules.values()):
+        with weights_cast_once(self.state.modules.values(), self.reducer.receive):
             numbers = self.reducer.accumulate(program, work, self.ownership, extra, self.loader.batching.batch_size)
         self.stopwatch.mark("optimise")
         self.computed = len(work)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gen_dist.engine.flat import add_bfloat16
 from gen_dist.engine.tree import Add
 
 ALIGNMENT = 16  # elements
@@ -28,7 +29,7 @@ class Layout:
 
     def __init__(self, parameters: Sequence[nn.Parameter], bucket_elements: int = BUCKET_ELEMENTS) -> None:
         self.parameters = list(reversed(parameters))
-        self._ids = set(map(id, parameters))
+        self.places = {id(parameter): place for place, parameter in enumerate(self.parameters)}
         self.offsets: list[int] = []
         self.buckets: list[Bucket] = []
         end = start = 0
@@ -43,7 +44,7 @@ class Layout:
         self.size = end
 
     def __contains__(self, parameter: nn.Parameter) -> bool:
-        return id(parameter) in self._ids
+        return id(parameter) in self.places
 
 
 Allocate = Callable[[int, Tensor], Tensor]  # so many zeros, of a type and on a device like that of the tensor
@@ -93,13 +94,26 @@ class GradientStack:
                 parameter.grad = None
 
     @torch.no_grad()
+    def receive(self, add: Add, parameter: Tensor, gradient: Tensor) -> None:
+        """What backward would have left in `grad`, of bfloat16."""
+        if add.merges:
+            assert parameter.grad is not None
+            add_bfloat16(parameter.grad, gradient)
+        else:
+            view = self.slot(add.place).views[self.layout.places[id(parameter)]]
+            parameter.grad = view.copy_(gradient)
+
+    @torch.no_grad()
     def take(self, add: Add, number: int) -> None:
         """After it: keep the gradients of one bucket, and make the additions that are due."""
         bucket = self.layout.buckets[number]
         if not add.merges:
             views = self.slot(add.place).views
-            gradients = [g for place in bucket.parameters if (g := self.layout.parameters[place].grad) is not None]
-            torch._foreach_copy_([views[place] for place in bucket.parameters], gradients)
+            pairs = [(views[place], self.layout.parameters[place].grad) for place in bucket.parameters]
+            elsewhere = [(view, gradient) for view, gradient in pairs if gradient is not None and gradient is not view]
+            if elsewhere:
+                into, left = zip(*elsewhere, strict=True)
+                torch._foreach_copy_(into, left)
         for place in range(add.place - 1, add.place - add.merges, -1):
             self.slots[place - 1].flat[bucket.span] += self.slots[place].flat[bucket.span]
 

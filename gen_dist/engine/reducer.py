@@ -12,11 +12,17 @@ from gen_dist.data.loader import Microbatch
 from gen_dist.draws import SampleDraws
 from gen_dist.engine.ownership import Ownership
 from gen_dist.engine.program import PhaseProgram
+from gen_dist.models.casting import Receive
 
 Work = Sequence[tuple[Microbatch, SampleDraws]]
 
 
 class Reducer(Protocol):
+    @property
+    def receive(self) -> Receive | None:
+        """Gets gradients of weights that were cast, which then do not come into `grad`; None: they do."""
+        ...
+
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
     ) -> Tensor:

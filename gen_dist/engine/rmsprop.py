@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import RMSprop
 
+from gen_dist.engine.flat import in_memory, laid_out_like
 from gen_dist.kernels import rmsprop
 
 
@@ -24,7 +24,7 @@ class FusedRMSprop(RMSprop):
             state["step"] += 1
             rmsprop.step(
                 in_memory(parameter),
-                in_memory(laid_out_like(parameter)),
+                in_memory(laid_out_like(gradient_of(parameter), parameter)),
                 in_memory(state["square_avg"]),
                 in_memory(state["momentum_buffer"]) if group["momentum"] else None,
                 rate=group["lr"],
@@ -43,14 +43,6 @@ class FusedRMSprop(RMSprop):
         return plain and dense and all(tensor.stride() == parameter.stride() for tensor in kept)
 
 
-def laid_out_like(parameter: nn.Parameter) -> Tensor:
-    """Its gradient, copied where that lies in memory in another order."""
-    gradient = parameter.grad
-    assert gradient is not None
-    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
-
-
-def in_memory(tensor: Tensor) -> np.ndarray:
-    """Its values, float32 (n), in the order in which they lie in memory."""
-    values: np.ndarray = tensor.detach().as_strided((tensor.numel(),), (1,)).numpy()
-    return values
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from gen_dist.engine.exchange import Exchange, Transfer
 from gen_dist.engine.gradients import GradientStack, Layout, zeros
@@ -28,6 +28,7 @@ class TreeReducer:
         self.rank = group.rank() if group is not None else 0
         self.allocate = self.exchange.allocate if self.exchange is not None else zeros
         self.stacks: dict[str, GradientStack] = {}
+        self.under_way: tuple[GradientStack, Add, Callable[[Tensor], None]] | None = None
 
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
@@ -82,10 +83,23 @@ class TreeReducer:
         is complete, while backward goes on."""
         stack = self.stacks[program.phase.name]
         stack.open(add)
-        with each_bucket(stack.layout, lambda number: self.keep(stack, add, number, transfers)):
-            loss.backward()
+        with each_bucket(stack.layout, lambda number: self.keep(stack, add, number, transfers)) as arrived:
+            self.under_way = stack, add, arrived
+            try:
+                loss.backward()
+            finally:
+                self.under_way = None
         if any(p.grad is not None for p in program.parameters() if p not in stack.layout):
             raise RuntimeError(f"{program.phase.name} phase: a parameter got a gradient that had none before")
+
+    def receive(self, weight: Tensor, gradient: Tensor) -> None:
+        """Of a weight that was cast, for its float32 `grad`."""
+        if self.under_way is None:
+            weight.grad = gradient.to(weight.dtype)
+            return
+        stack, add, arrived = self.under_way
+        stack.receive(add, weight, gradient)
+        arrived(weight)
 
     def first_backward(self, program: PhaseProgram, loss: Tensor, add: Add, ownership: Ownership) -> list[Transfer]:
         """Of a phase's first microbatch, which shows which parameters get a gradient; returns the transfers."""
@@ -127,29 +141,25 @@ class TreeReducer:
 
 
 @contextmanager
-def each_bucket(layout: Layout, complete: Callable[[int], None]) -> Iterator[None]:
-    """Call `complete` with every bucket's number when backward has left the last of its gradients.
+def each_bucket(layout: Layout, complete: Callable[[int], None]) -> Iterator[Callable[[Tensor], None]]:
+    """Call `complete` with every bucket's number when backward has left the last of its gradients. Of a parameter whose
+    gradient it leaves elsewhere it must be told, by what this gives.
 
     Raises:
         RuntimeError: backward ended before that.
     """
     missing = [len(bucket.parameters) for bucket in layout.buckets]
+    bucket_of = {place: number for number, bucket in enumerate(layout.buckets) for place in bucket.parameters}
 
-    def hook(number: int) -> Callable[[nn.Parameter], None]:
-        def arrived(parameter: nn.Parameter) -> None:
-            missing[number] -= 1
-            if not missing[number]:
-                complete(number)
+    def arrived(parameter: Tensor) -> None:
+        number = bucket_of[layout.places[id(parameter)]]
+        missing[number] -= 1
+        if not missing[number]:
+            complete(number)
 
-        return arrived
-
-    handles = [
-        layout.parameters[place].register_post_accumulate_grad_hook(hook(number))
-        for number, bucket in enumerate(layout.buckets)
-        for place in bucket.parameters
-    ]
+    handles = [parameter.register_post_accumulate_grad_hook(arrived) for parameter in layout.parameters]
     try:
-        yield
+        yield arrived
     finally:
         for handle in handles:
             handle.remove()

@@ -156,6 +156,39 @@ def test_weights_cast_once(casts, trained: bool) -> None:
     assert len(casts) == 7
 
 
+def test_who_asks_for_gradients_of_cast_weights_gets_them_once_a_backward_pass(casts) -> None:
+    """Both uses together, in the type of the cast, and never in `grad`."""
+    layer, x = Linear(4, 3), torch.linspace(-1, 1, 8).view(2, 4)
+
+    def backward() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x) * layer(2 * x)
+        y.sum().backward()
+
+    with weights_cast_once([layer]):
+        backward()
+    expected, got = layer.weight.grad, []
+    layer.zero_grad()
+    with weights_cast_once([layer], lambda weight, gradient: got.append((weight, gradient))):
+        backward()
+        backward()
+    assert expected is not None
+    assert [weight is layer.weight for weight, _ in got] == [True, True]
+    assert all(gradient.dtype == torch.bfloat16 and torch.equal(gradient.float(), expected) for _, gradient in got)
+    assert layer.weight.grad is None
+    assert layer.bias.grad is not None
+    assert len(casts) == 2
+
+
+def test_nobody_asks_after_the_phase() -> None:
+    layer = Linear(4, 3)
+    with weights_cast_once([layer], lambda weight, gradient: pytest.fail("asked")):
+        pass
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.ones(2, 4)).sum().backward()
+    assert layer.weight.grad is not None
+
+
 def test_a_cast_without_gradient_is_not_trained_with(casts) -> None:
     layer, x = Linear(4, 3), torch.ones(2, 4)
     with weights_cast_once([layer]), torch.autocast("cpu", torch.bfloat16):

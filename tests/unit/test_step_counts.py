@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gen_dist.engine.engine import Engine
 from gen_dist.engine.tally import Asked
+from gen_dist.engine.tree_reducer import TreeReducer
 from tests.training_cases import case, engine_of, pack_of
 
 
@@ -32,6 +33,8 @@ class Operations(TorchDispatchMode):
             self.counts["to weight"] += weight_wanted
         elif name == "aten._to_copy.default" and (kwargs or {}).get("dtype") == torch.bfloat16:
             self.counts[f"cast {tuple(args[0].shape)}"] += 1
+        elif name == "aten._to_copy.default" and args[0].dtype == torch.bfloat16:
+            self.counts[f"back {tuple(args[0].shape)}"] += 1
         return function(*args, **(kwargs or {}))
 
 
@@ -73,18 +76,36 @@ def test_passes_over_the_networks(packs):
     assert passes("generator") == [g + d, d + g - 1, g]  # D's images want one, z does not
 
 
-@pytest.mark.parametrize("name", ["dcgan-bf16", "vae-bf16"])
-def test_each_weight_is_cast_once_a_phase(name, packs):
-    engine = settled(name, packs)
-    shapes = Counter(
+def weight_shapes(engine: Engine) -> Counter[tuple[int, ...]]:
+    return Counter(
         tuple(layer.weight.shape)
         for module in engine.state.modules.values()
         for layer in module.modules()
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
     )
+
+
+@pytest.mark.parametrize("name", ["dcgan-bf16", "vae-bf16"])
+def test_each_weight_is_cast_once_a_phase(name, packs):
+    engine = settled(name, packs)
+    shapes = weight_shapes(engine)
     assert engine.loader.batching.microbatches > 1
     for counts in count_phases(engine).values():
         assert {shape: counts[f"cast {shape}"] for shape in shapes} == dict(shapes)
+
+
+@pytest.mark.parametrize("name", ["dcgan-bf16", "vae-bf16", "dcgan-r1-bf16", "dcgan-wgan-bf16"])
+def test_gradients_added_as_bfloat16_give_the_bits_of_those_made_float32_before(name, packs, monkeypatch):
+    def made_float32_and_state() -> tuple[int, str]:
+        engine = settled(name, packs)
+        shapes, phases = weight_shapes(engine), count_phases(engine).values()
+        return sum(counts[f"back {shape}"] for counts in phases for shape in shapes), engine.state.hash()
+
+    none, state = made_float32_and_state()
+    monkeypatch.setattr(TreeReducer, "receive", None)
+    some, same_state = made_float32_and_state()
+    assert none == 0 < some
+    assert state == same_state
 
 
 @pytest.mark.parametrize("name", ["dcgan", "vae", "vae-mlp", "sngan"])
