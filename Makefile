@@ -34,7 +34,7 @@ test: install ## run the whole test suite but for chaos; two files at a time, bu
 	@$(BIN)/python -m pytest tests/unit tests/e2e tests/integration --numprocesses=2 --dist=loadfile --durations=40
 	@$(BIN)/python -m pytest tests/faults --ignore=tests/faults/test_chaos.py --durations=10
 
-test-faults: install ## everything that may happen to workers and machines, and chaos; 15 minutes
+test-faults: install ## everything that may happen to workers and machines, and chaos; 12 minutes
 	@$(BIN)/python -m pytest tests/faults
 
 lint: install ## ruff (check and format) and mypy
@@ -62,7 +62,7 @@ bench-prepare: install ## preparing 20,000 JPEGs beside Pillow in a pool and a D
 	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.prepare --records 1000000
 
-bench-profile: install ## planted delays, and what profiles say of them; root, 15 minutes
+bench-profile: install ## planted delays, and what profiles say of them; root, 17 minutes
 	@$(BIN)/python -m benchmarks.attribution
 
 bench-recovery: install ## what a killed worker costs, beside Ray Train; 15 minutes

@@ -149,6 +149,8 @@ class LateTreeReducer(TreeReducer):
 class PlainReducer:
     """One worker's gradients summed in `grad`, as torch does it where nobody says otherwise."""
 
+    receive = None
+
     def accumulate(
         self, program: PhaseProgram, work: Work, ownership: Ownership, extra: Tensor, batch_size: int
     ) -> Tensor:

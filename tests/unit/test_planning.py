@@ -68,5 +68,5 @@ def test_the_table():
         "",
         "workers     step  images/s  efficiency  shares  bottleneck",
         "      1  2.062 s      15.5        100%  4       compute",
-        f"      3  2.077 s      15.4         40%  2,1,1   {waiting}",
+        f"      3  2.078 s      15.4         40%  2,1,1   {waiting}",
     ]
